@@ -1,0 +1,132 @@
+"""Documents on their way into a prompt: fetched, packed to a budget, stripped of control words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.retrievers import BaseRetriever, RetrieverLike
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+
+from langchain_graft.chains.inputs import question_of
+from langchain_graft.models.tokens import estimate_tokens
+from langchain_graft.retrievers.filters import both_filters, matches
+from langchain_graft.sentences import sentence_spans
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
+CountTokens = Callable[[str], int]
+
+_CONTROL = re.compile(
+    r"<\|[^|<>\n]{1,40}\|>|</?paragraph>|\[/?INST\]|<</?SYS>>|</?s>"
+    r"|\[(?:Retrieval|No Retrieval|Continue to Use Evidence|Relevant|Irrelevant|Fully supported"
+    r"|Partially supported|No support / Contradictory|Utility:\d)\]",
+    re.IGNORECASE,
+)
+_FOREIGN_MARK = re.compile(r"[\[【](\d{1,3})[\]】]")
+_AROUND_TOKENS = 8
+
+
+def create_retrieval_step(
+    retriever: RetrieverLike, *, budget: int | None, count_tokens: CountTokens
+) -> Runnable[Mapping[str, Any], list[Document]]:
+    """A step from `{"question"}` to the documents that go into the prompt.
+
+    `k` and `filter` of `config["configurable"]` are read here and nowhere below. They reach a
+    retriever that takes them; the filter is applied to what comes back in any case.
+
+    Args:
+        retriever: Any LangChain retriever, or a Runnable from a question to documents.
+        budget: Most tokens of all documents together; None: no limit.
+        count_tokens: Text to its number of tokens.
+    """
+
+    def arguments(asked: Mapping[str, Any]) -> dict[str, Any]:
+        given = {name: asked[name] for name in ("k", "filter") if asked.get(name) is not None}
+        return given if isinstance(retriever, BaseRetriever) else {}
+
+    def kept(documents: Sequence[Document], asked: Mapping[str, Any]) -> list[Document]:
+        where = both_filters(None, asked.get("filter"))
+        passed = [document for document in documents if matches(where, document.metadata)]
+        return pack_documents(passed[: asked.get("k")], budget=budget, count_tokens=count_tokens)
+
+    def retrieve(state: Mapping[str, Any], config: RunnableConfig) -> list[Document]:
+        asked = config.get("configurable", {})
+        return kept(retriever.invoke(question_of(state), config, **arguments(asked)), asked)
+
+    async def aretrieve(state: Mapping[str, Any], config: RunnableConfig) -> list[Document]:
+        asked = config.get("configurable", {})
+        found = await retriever.ainvoke(question_of(state), config, **arguments(asked))
+        return kept(found, asked)
+
+    return RunnableLambda(retrieve, aretrieve, name="retrieve_documents")
+
+
+def pack_documents(
+    documents: Sequence[Document], *, budget: int | None, count_tokens: CountTokens
+) -> list[Document]:
+    """The documents that fit into a budget of tokens, in their order.
+
+    A document that does not fit whole gives the sentences from its beginning that do, if they are
+    at least half of it or it is the first; what comes behind it is left out, unless it fits whole.
+
+    Args:
+        documents: Best first.
+        budget: Most tokens of all together, titles included; None: all documents.
+        count_tokens: Text to its number of tokens.
+    """
+    if budget is None:
+        return list(documents)
+    packed: list[Document] = []
+    left = budget
+    for document in documents:
+        tokens = count_tokens(source_text(document)) + _AROUND_TOKENS
+        if tokens > left and (not packed or tokens < 2 * left):
+            document = _shortened(document, left, tokens)  # noqa: PLW2901
+            tokens = left if document.page_content else left + 1
+        if tokens <= left:
+            packed.append(document)
+            left -= tokens
+    return packed
+
+
+def source_text(document: Document) -> str:
+    """A document as a model sees it: under its title and heading, a pair with its question."""
+    metadata = document.metadata
+    names = [metadata.get(key) for key in ("title", "heading")]
+    above = " - ".join(dict.fromkeys(str(name) for name in names if name))
+    lines = [above and f"({above})", metadata.get("question"), document.page_content]
+    return without_control_words("\n".join(str(line) for line in lines if line))
+
+
+def numbered_sources(documents: Sequence[Document]) -> str:
+    """The documents as a prompt shows them, each under its number."""
+    return "\n\n".join(f"[{n}] {source_text(document)}" for n, document in enumerate(documents, 1))
+
+
+def without_control_words(text: str) -> str:
+    """A document's text without what could steer a model: chat templates' and reflection tokens.
+
+    Marks such as [3] that stand in the document become (3), so that they are not taken for ours.
+    """
+    return _FOREIGN_MARK.sub(r"(\1)", _CONTROL.sub(" ", text))
+
+
+def token_counter_of(model: object) -> CountTokens:
+    """How a model counts tokens, where it says so itself; otherwise an estimate.
+
+    LangChain's own default asks the network for a tokenizer, which this never does.
+    """
+    own = isinstance(model, BaseChatModel) and model.custom_get_token_ids is not None
+    return model.get_num_tokens if own else estimate_tokens  # type: ignore[attr-defined]
+
+
+def _shortened(document: Document, budget: int, tokens: int) -> Document:
+    """The document's first sentences, about as many as the budget's share of its tokens."""
+    text = document.page_content
+    room = len(text) * max(budget, 0) // tokens
+    ends = [span.end for span in sentence_spans(text) if span.end <= room]
+    return document.model_copy(update={"page_content": text[: ends[-1]] if ends else ""})

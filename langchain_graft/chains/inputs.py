@@ -1,0 +1,45 @@
+"""What a chain is given, made sure of."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import BaseMessage, convert_to_messages
+
+_TURNS = 6
+_MOST_CHARACTERS = 1000
+
+
+def as_input(given: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A question, or a dict with `input` and perhaps `chat_history`, as the latter.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: The question is empty.
+    """
+    state = {"input": given} if isinstance(given, str) else given
+    if not isinstance(state, Mapping) or not isinstance(state.get("input"), str):
+        msg = f"A chain takes a question or {{'input': question}}, not {given!r:.200}"
+        raise TypeError(msg)
+    if not state["input"].strip():
+        msg = "The question is empty: give a question of at least one word"
+        raise ValueError(msg)
+    return {**state, "chat_history": list(state.get("chat_history") or [])}
+
+
+def question_of(state: Mapping[str, Any]) -> str:
+    """What is searched and answered: the rewritten question where there is one."""
+    return str(state.get("question") or state["input"])
+
+
+def conversation_text(history: Sequence[Any]) -> str:
+    """The last turns of a conversation as lines, long ones shortened.
+
+    Args:
+        history: Messages, or what LangChain takes for them, such as `("human", "Hello")`.
+    """
+    messages: list[BaseMessage] = convert_to_messages(history)
+    names = {"human": "User", "ai": "Assistant"}
+    return "\n".join(
+        f"{names.get(message.type, message.type)}: {str(message.text)[:_MOST_CHARACTERS]}"
+        for message in messages[-_TURNS:]
+    )

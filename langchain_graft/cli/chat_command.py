@@ -1,0 +1,65 @@
+"""`graft chat`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from langchain_graft.cli.options import add_answering, add_kb, load_model, open_filled
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+EXAMPLES = """\
+examples:
+  graft chat --kb my-kb
+  printf 'Who founded Apple?\\nWhen was he born?\\n' | graft chat --kb my-kb
+
+Questions may refer to what was said before. /new begins a new conversation, /exit ends.
+"""
+
+_MOST_TURNS = 6
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_kb(parser)
+    add_answering(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Talk until the end of the input."""
+    from langchain_graft.chains import create_conversational_rag_chain  # noqa: PLC0415
+    from langchain_graft.cli.ask_command import print_answer  # noqa: PLC0415
+    from langchain_graft.cli.console import print_sources, progress  # noqa: PLC0415
+
+    with progress() as on_progress:
+        kb = open_filled(arguments.kb, on_progress)
+        model = load_model(arguments, on_progress)
+    retriever = kb.retriever(arguments.retriever, k=arguments.k, filter=arguments.filter)
+    chain = create_conversational_rag_chain(
+        model, retriever, context_tokens=arguments.context_tokens
+    )
+    history: list[Any] = []
+    for question in _questions():
+        if question == "/new":
+            history = []
+            continue
+        output = print_answer(chain, {"input": question, "chat_history": history})
+        print_sources(output["context"], output["citations"])
+        history += [("human", question), ("ai", output["answer"])]
+        history = history[-2 * _MOST_TURNS :]
+    return 0
+
+
+def _questions() -> Iterator[str]:
+    while True:
+        try:
+            line = input("> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
+        if line.strip() == "/exit":
+            return
+        if line.strip():
+            yield line.strip()

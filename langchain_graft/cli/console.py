@@ -1,0 +1,123 @@
+"""What people see: progress bars, tables, and JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from langchain_graft.errors import MissingExtraError
+
+try:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.table import Table
+    from rich.text import Text
+except ImportError as error:
+    raise MissingExtraError("knowledge-base") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from langchain_core.documents import Document
+
+    from langchain_graft.models.pull import OnProgress
+
+OUT = Console()
+ERR = Console(stderr=True)
+_MEGABYTE = 1_000_000
+_EXCERPT = 90
+_NARROW = 24
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def progress() -> Iterator[OnProgress]:
+    """Bars on stderr, one per label, for what long work tells; they go when it is done."""
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=ERR, transient=ERR.is_terminal) as bars:
+
+        def tell(label: str, done: int, total: int | None) -> None:
+            is_download = label.startswith("pull")
+            step = _MEGABYTE if is_download else 1
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, unit="MB" if is_download else "")
+            rounded = None if total is None else -(-total // step)
+            bars.update(tasks[label], completed=done // step, total=rounded)
+
+        yield tell
+
+
+def print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for position, name in enumerate(names):
+        widest = max((len(str(row[position])) for row in rows), default=0)
+        table.add_column(name, overflow="fold", no_wrap=widest <= _NARROW)
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
+    OUT.print(table)
+
+
+def print_sources(context: Sequence[Document], citations: Sequence[Any]) -> None:
+    """The documents that an answer cites, with the words that it stands on."""
+    if not citations:
+        OUT.print(Text("No sources cited.", style="dim"))
+        return
+    rows = []
+    for citation in citations:
+        document = context[citation["marker"] - 1]
+        held = citation["verified"]
+        rows.append(
+            (
+                f"[{citation['marker']}]",
+                f"{document.metadata.get('source_id', document.id)}{_place(document)}",
+                _excerpt(citation["cited_text"]) or "-",
+                Text("verified", style="green") if held else Text("not verified", style="red"),
+            )
+        )
+    print_table("Sources", ("", "document", "its words", "holds"), rows)
+
+
+def document_as_json(document: Document) -> dict[str, Any]:
+    """A document as plain values."""
+    return {
+        "id": document.id,
+        "page_content": document.page_content,
+        "metadata": document.metadata,
+    }
+
+
+def _place(document: Document) -> str:
+    metadata = document.metadata
+    if page := metadata.get("page"):
+        return f", page {page}"
+    if row := metadata.get("row"):
+        return f", row {row}"
+    return f", {heading}" if (heading := metadata.get("heading")) else ""
+
+
+def _excerpt(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"

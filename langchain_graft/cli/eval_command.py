@@ -1,0 +1,178 @@
+"""`graft eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_graft.cli.options import (
+    add_answering,
+    add_json,
+    add_kb,
+    load_model,
+    make_chain,
+    open_filled,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from langchain_graft.evaluation.bootstrap import Interval
+    from langchain_graft.evaluation.datasets import Question
+    from langchain_graft.knowledge_base import KnowledgeBase
+    from langchain_graft.models.pull import OnProgress
+
+EXAMPLES = """\
+examples:
+  graft eval --kb my-kb --questions questions.jsonl
+  graft eval --kb my-kb --questions questions.jsonl --retrieval-only
+  graft eval --beir scifact/ --kb scifact-kb --retriever bm25
+
+A questions file has a JSON object a line: {"question", "answers", "documents", "answerable"}.
+Replies of the model are kept, so that an evaluation that was stopped goes on where it was.
+"""
+
+_DEPTH = 50
+_QUERY_BATCH = 64
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_kb(parser)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--questions", type=Path, metavar="FILE", help="questions with answers")
+    what.add_argument("--beir", type=Path, metavar="FOLDER", help="a BEIR folder's queries")
+    parser.add_argument("--split", default="test", help="of the BEIR folder (default: test)")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N questions only")
+    parser.add_argument("--retrieval-only", action="store_true", help="ask no chat model")
+    parser.add_argument("--no-cache", action="store_true", help="ask the model everything anew")
+    parser.add_argument(
+        "--rows", type=Path, metavar="FILE", help="write every answer as JSON lines"
+    )
+    add_answering(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, and show the figures."""
+    from langchain_graft.cli.console import print_json, progress  # noqa: PLC0415
+
+    with progress() as on_progress:
+        kb = open_filled(arguments.kb, on_progress)
+        evaluate = _beir if arguments.beir else _questions
+        figures = evaluate(arguments, kb, on_progress)
+    if arguments.json:
+        print_json(figures)
+    else:
+        _print(figures)
+    return 0
+
+
+def _beir(
+    arguments: argparse.Namespace, kb: KnowledgeBase, on_progress: OnProgress
+) -> dict[str, Any]:
+    from langchain_graft.evaluation.bootstrap import mean_interval  # noqa: PLC0415
+    from langchain_graft.evaluation.datasets import load_beir  # noqa: PLC0415
+    from langchain_graft.evaluation.ranking import ranking_metrics  # noqa: PLC0415
+
+    queries, judged = load_beir(arguments.beir, split=arguments.split)
+    queries = dict(list(queries.items())[: arguments.limit])
+    rankings = _rank(arguments, kb, queries, on_progress)
+    metrics = ranking_metrics(rankings, {query: judged[query] for query in queries})
+    intervals = {name: mean_interval(list(values.values())) for name, values in metrics.items()}
+    return {
+        "questions": len(queries),
+        "retriever": arguments.retriever,
+        "metrics": _as_json(intervals),
+    }
+
+
+def _questions(
+    arguments: argparse.Namespace, kb: KnowledgeBase, on_progress: OnProgress
+) -> dict[str, Any]:
+    from langchain_graft.evaluation.datasets import load_questions  # noqa: PLC0415
+    from langchain_graft.evaluation.rag import retrieval_summary  # noqa: PLC0415
+
+    questions = load_questions(arguments.questions)[: arguments.limit]
+    asked = {question.id: question.question for question in questions}
+    rankings = _rank(arguments, kb, asked, on_progress)
+    figures = {
+        "questions": len(questions),
+        "retriever": arguments.retriever,
+        "metrics": _as_json(retrieval_summary(rankings, questions)),
+    }
+    if not arguments.retrieval_only:
+        figures["model"] = arguments.model
+        figures["metrics"] |= _answers(arguments, kb, questions, on_progress)
+    return figures
+
+
+def _rank(
+    arguments: argparse.Namespace,
+    kb: KnowledgeBase,
+    queries: Mapping[str, str],
+    on_progress: OnProgress,
+) -> dict[str, list[str]]:
+    """Query id to source ids, best first."""
+    from langchain_graft.evaluation.ranking import distinct  # noqa: PLC0415
+
+    retriever = kb.retriever(arguments.retriever, k=_DEPTH, filter=arguments.filter)
+    ids, texts = list(queries), list(queries.values())
+    rankings = {}
+    for start in range(0, len(ids), _QUERY_BATCH):
+        part = slice(start, start + _QUERY_BATCH)
+        for query, found in zip(ids[part], retriever.search_many(texts[part]), strict=True):
+            rankings[query] = distinct([document.metadata["source_id"] for document in found])
+        on_progress("retrieve", len(rankings), len(ids))
+    return rankings
+
+
+def _answers(
+    arguments: argparse.Namespace,
+    kb: KnowledgeBase,
+    questions: Sequence[Question],
+    on_progress: OnProgress,
+) -> dict[str, Any]:
+    import json  # noqa: PLC0415
+
+    from langchain_graft.chains import is_refusal  # noqa: PLC0415
+    from langchain_graft.evaluation.rag import (  # noqa: PLC0415
+        answer_summary,
+        evaluate_answers,
+        rows_as_json,
+    )
+    from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache  # noqa: PLC0415
+    from langchain_graft.models.pull import models_folder  # noqa: PLC0415
+
+    model = load_model(arguments, on_progress)
+    if not arguments.no_cache:
+        cache = ReplyCache(models_folder().parent / "replies.sqlite")
+        model = with_reply_cache(model, cache)
+    rows = evaluate_answers(
+        make_chain(arguments, kb, model),
+        questions,
+        is_refusal=is_refusal,
+        on_answer=lambda done, total: on_progress("answer", done, total),
+    )
+    if arguments.rows:
+        lines = (json.dumps(row, ensure_ascii=False) for row in rows_as_json(rows))
+        arguments.rows.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return _as_json(answer_summary(rows, questions))
+
+
+def _as_json(intervals: Mapping[str, Interval]) -> dict[str, Any]:
+    return {
+        name: {key: round(value, 4) for key, value in interval._asdict().items()}
+        for name, interval in intervals.items()
+    }
+
+
+def _print(figures: Mapping[str, Any]) -> None:
+    from langchain_graft.cli.console import print_table  # noqa: PLC0415
+
+    rows = [
+        (name, f"{value['mean']:.3f}", f"{value['low']:.3f} to {value['high']:.3f}")
+        for name, value in figures["metrics"].items()
+    ]
+    print_table(f"{figures['questions']} questions", ("metric", "mean", "95 % interval"), rows)

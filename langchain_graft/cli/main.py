@@ -1,0 +1,105 @@
+"""`graft`: the parser, and what a failure looks like to its user."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from langchain_graft import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, FAILED, WRONG_USE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
+
+COMMANDS = {
+    "demo": "build a knowledge base from the example documents and ask it questions",
+    "ingest": "bring a knowledge base up to date with files and folders",
+    "remove": "take documents out of a knowledge base",
+    "ask": "ask one question, get an answer with its sources",
+    "chat": "ask in a conversation",
+    "status": "what a knowledge base holds, and what could not be read",
+    "eval": "measure retrieval and answers",
+    "models": "list, download and verify the local models",
+}
+
+EXAMPLES = """\
+examples:
+  graft ingest documents/ --kb my-kb
+  graft ask "Who founded Apple?" --kb my-kb
+  graft chat --kb my-kb
+  graft eval --kb my-kb --questions questions.jsonl
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Its arguments; None: those of this process.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 wrong use, 3 done in part, 130 interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    arguments = build_parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except BaseException as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        if code != DONE:
+            sys.stderr.write(f"graft: {_message(error)}\n")
+        return code
+
+
+def _exit_code(error: BaseException) -> int | None:
+    """What an error means to the caller; None: it is a fault of ours, to be shown in full."""
+    from langchain_graft.errors import GraftError  # noqa: PLC0415
+
+    codes: tuple[tuple[type[BaseException], int], ...] = (
+        (KeyboardInterrupt, INTERRUPTED),
+        (BrokenPipeError, DONE),
+        (FileNotFoundError, WRONG_USE),
+        (GraftError, FAILED),
+        (OSError, FAILED),
+        (ImportError, FAILED),
+        (ValueError, WRONG_USE),
+        (TypeError, WRONG_USE),
+    )
+    return next((code for kind, code in codes if isinstance(error, kind)), None)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted. What was done is kept; run it again to go on."
+    return str(error)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; it loads no library."""
+    parser = argparse.ArgumentParser(
+        prog="graft",
+        description="Cited answers from your documents, with models that run on this machine.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"graft {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        command = import_module(f"langchain_graft.cli.{name}_command")
+        sub = commands.add_parser(
+            name,
+            help=purpose,
+            description=purpose[0].upper() + purpose[1:] + ".",
+            epilog=command.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return parser

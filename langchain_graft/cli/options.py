@@ -1,0 +1,117 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import Runnable
+
+    from langchain_graft.knowledge_base import KnowledgeBase
+    from langchain_graft.models.pull import OnProgress
+
+DEFAULT_MODEL = "qwen2.5-coder-1.5b"
+DEFAULT_K = 5
+CONTEXT_TOKENS = 800
+ANSWER_TOKENS = 256
+
+
+def add_kb(parser: argparse.ArgumentParser) -> None:
+    """`--kb FOLDER`."""
+    parser.add_argument(
+        "--kb", required=True, type=Path, metavar="FOLDER", help="the knowledge base's folder"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document on stdout, nothing else"
+    )
+
+
+def add_answering(parser: argparse.ArgumentParser) -> None:
+    """`--model`, `-k`, `--filter`, `--retriever`, `--context-tokens`."""
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="SPEC",
+        help=f"the chat model: a name of `graft models list`, gguf:FILE, openai:NAME, ... "
+        f"(default: {DEFAULT_MODEL})",
+    )
+    parser.add_argument(
+        "-k", type=_positive, default=DEFAULT_K, metavar="N", help="passages per question"
+    )
+    parser.add_argument(
+        "--filter",
+        type=_filter,
+        metavar="JSON",
+        help='only passages with this metadata, such as \'{"language": "zh"}\'',
+    )
+    parser.add_argument(
+        "--retriever", choices=("vector", "bm25"), default="vector", help="by meaning, or by words"
+    )
+    parser.add_argument(
+        "--context-tokens",
+        type=_positive,
+        default=CONTEXT_TOKENS,
+        metavar="N",
+        help=f"most tokens of all passages in the prompt (default: {CONTEXT_TOKENS})",
+    )
+
+
+def load_model(arguments: argparse.Namespace, on_progress: OnProgress | None) -> BaseChatModel:
+    """The chat model that was asked for."""
+    from langchain_graft.models import load_chat_model  # noqa: PLC0415
+
+    return load_chat_model(arguments.model, on_progress=on_progress, max_tokens=ANSWER_TOKENS)
+
+
+def open_filled(folder: Path, on_progress: OnProgress | None) -> KnowledgeBase:
+    """The knowledge base in a folder, which must hold something.
+
+    Raises:
+        KnowledgeBaseError: It is empty.
+    """
+    from langchain_graft.errors import KnowledgeBaseError  # noqa: PLC0415
+    from langchain_graft.knowledge_base import KnowledgeBase  # noqa: PLC0415
+
+    kb = KnowledgeBase.open(folder, on_progress=on_progress)
+    if not kb.status().chunks.get("indexed"):
+        msg = (
+            f"The knowledge base {str(folder)!r} holds nothing yet. "
+            f"Fill it: graft ingest PATH --kb {folder}"
+        )
+        raise KnowledgeBaseError(msg)
+    return kb
+
+
+def make_chain(
+    arguments: argparse.Namespace, kb: KnowledgeBase, model: BaseChatModel
+) -> Runnable[Any, Any]:
+    """The chain that was asked for."""
+    from langchain_graft.chains import create_rag_chain  # noqa: PLC0415
+
+    retriever = kb.retriever(arguments.retriever, k=arguments.k, filter=arguments.filter)
+    return create_rag_chain(model, retriever, context_tokens=arguments.context_tokens)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        msg = f"must be 1 or more, not {value}"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _filter(text: str) -> dict[str, Any]:
+    from langchain_graft.retrievers.filters import check_filter  # noqa: PLC0415
+
+    try:
+        return dict(check_filter(json.loads(text)))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,163 @@
+"""Every error that langchain_graft raises, in one tree.
+
+    GraftError                        catch this to catch all of ours
+      MissingExtraError               (also ImportError) an optional part is not installed
+      ModelError                      a model can not be found, fetched or reached
+        UnknownModelError             (also LookupError) no model of that name
+        DownloadError                 no source gave the file
+          ChecksumError               a file came, but not the one that was promised
+        ModelServerError              the local model server does not start or answer
+        ContextTooLongError           (also ContextOverflowError) the prompt does not fit
+      DigestMismatchError             vectors of another embedder
+      KnowledgeBaseError              a knowledge base can not be used
+        NotAKnowledgeBaseError        (also LookupError) there is none in that folder
+        KnowledgeBaseLockedError      another process is writing to it
+        FormatVersionError            it was written by another version
+      SourceError                     one document can not be read
+      EvaluationDataError             (also ValueError) an evaluation file is not as promised
+
+A wrong argument is a `ValueError` or `TypeError`, as everywhere in Python.
+"""
+
+from collections.abc import Iterable
+
+from langchain_core.exceptions import ContextOverflowError
+
+
+class GraftError(Exception):
+    """Base of all errors of langchain_graft."""
+
+
+class MissingExtraError(GraftError, ImportError):
+    """A part was used whose optional libraries are not installed."""
+
+    def __init__(self, extra: str) -> None:
+        self.extra = extra
+        command = f"pip install 'langchain-graft[{extra}]'"
+        msg = f"This part needs the extra {extra!r}. Install it: {command}"
+        super().__init__(msg)
+
+
+class ModelError(GraftError):
+    """A model can not be found, fetched or reached."""
+
+
+class UnknownModelError(ModelError, LookupError):
+    """No model of that name."""
+
+    def __init__(self, spec: str, *, available: Iterable[str]) -> None:
+        self.spec = spec
+        self.available = sorted(available)
+        msg = (
+            f"No model named {spec!r}. Known here: {', '.join(self.available)}. "
+            "A file is named 'gguf:/path/to/model.gguf', a service 'openai:gpt-4.1-mini'."
+        )
+        super().__init__(msg)
+
+
+class DownloadError(ModelError):
+    """No source gave the file; `causes` has one line per source that was tried."""
+
+    def __init__(self, message: str, *, causes: Iterable[str] = ()) -> None:
+        self.causes = list(causes)
+        super().__init__("\n  - ".join([message, *self.causes]))
+
+
+class ChecksumError(DownloadError):
+    """A file is not the one that the catalogue promises."""
+
+    def __init__(self, path: str, *, expected: str, found: str) -> None:
+        self.expected = expected
+        self.found = found
+        msg = (
+            f"{path!r} has the sha256 {found}, expected {expected}. It was not used. "
+            "Remove it and pull again: graft models pull NAME"
+        )
+        super().__init__(msg)
+
+
+class ModelServerError(ModelError):
+    """The local model server does not start, or died while it answered."""
+
+
+class ContextTooLongError(ModelError, ContextOverflowError):
+    """The prompt does not fit into the model's context; nothing was cut from it."""
+
+    def __init__(self, *, tokens: int, limit: int) -> None:
+        self.tokens = tokens
+        self.limit = limit
+        msg = (
+            f"The prompt has {tokens} tokens, the model's context holds {limit}. Ask a shorter "
+            "question, give fewer documents (k, context_tokens), or load the model with a larger "
+            "context_tokens."
+        )
+        super().__init__(msg)
+
+
+class DigestMismatchError(GraftError):
+    """A collection holds vectors of another embedder than the one that asks."""
+
+    def __init__(self, collection: str, *, expected: str, found: str | None) -> None:
+        self.expected = expected
+        self.found = found
+        if found is None:
+            reason = "does not say which embedder wrote it"
+            remedy = (
+                "If you know that it was this embedder, take the collection over with adopt=True."
+            )
+        else:
+            reason = f"was written by the embedder {found}"
+            remedy = "Open it with that embedder, or write a new collection with this one."
+        msg = (
+            f"Collection {collection!r} {reason}, asked was {expected}. Vectors of two embedders "
+            f"can not be compared. {remedy}"
+        )
+        super().__init__(msg)
+
+
+class KnowledgeBaseError(GraftError):
+    """A knowledge base can not be used."""
+
+
+class NotAKnowledgeBaseError(KnowledgeBaseError, LookupError):
+    """There is no knowledge base in that folder."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        msg = f"No knowledge base in {folder!r}. Make one: graft ingest PATH --kb {folder!r}"
+        super().__init__(msg)
+
+
+class KnowledgeBaseLockedError(KnowledgeBaseError):
+    """Another process is writing; `holder` says which."""
+
+    def __init__(self, folder: str, *, holder: str) -> None:
+        self.folder = folder
+        self.holder = holder
+        msg = (
+            f"Knowledge base {folder!r} is being written by {holder}. Wait until it is done; "
+            "reading goes on meanwhile."
+        )
+        super().__init__(msg)
+
+
+class FormatVersionError(KnowledgeBaseError):
+    """The knowledge base was written by a newer version of langchain-graft."""
+
+    def __init__(self, folder: str, *, found: int, supported: int, written_by: str) -> None:
+        self.found = found
+        self.supported = supported
+        msg = (
+            f"Knowledge base {folder!r} has format {found}, this version reads up to {supported}. "
+            f"Install langchain-graft {written_by} or newer: "
+            f"pip install 'langchain-graft>={written_by}'"
+        )
+        super().__init__(msg)
+
+
+class SourceError(GraftError):
+    """One document can not be read; the message says why and what to do."""
+
+
+class EvaluationDataError(GraftError, ValueError):
+    """An evaluation file is not as promised; the message names file and line."""

@@ -1,0 +1,244 @@
+"""The journal: which documents there are, their chunks, and how far each has come. SQLite."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from array import array
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sources(
+    source_id TEXT PRIMARY KEY,
+    origin TEXT NOT NULL,           -- where it was read: an absolute path, or a loader's name
+    root TEXT NOT NULL,             -- what was asked to be ingested; '' when it was named alone
+    digest TEXT NOT NULL,           -- of the content; '' when it was never read
+    state TEXT NOT NULL,            -- 'ready', 'failed', 'duplicate'
+    detail TEXT NOT NULL DEFAULT '' -- why it failed, or what it is a duplicate of
+);
+CREATE TABLE IF NOT EXISTS chunks(
+    id TEXT PRIMARY KEY,
+    source_id TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    embedded_text TEXT NOT NULL,
+    metadata TEXT NOT NULL,         -- JSON
+    state TEXT NOT NULL,            -- 'pending', 'embedded', 'indexed', 'removed'
+    vector BLOB                     -- float32, kept from 'embedded' to 'indexed'
+);
+CREATE INDEX IF NOT EXISTS chunks_of_source ON chunks(source_id);
+CREATE INDEX IF NOT EXISTS chunks_in_work ON chunks(state) WHERE state <> 'indexed';
+"""
+_COLUMNS = "id, source_id, ordinal, text, embedded_text, metadata, vector"
+_TIMEOUT_SECONDS = 30.0
+
+_ON_THEIR_WAY = ("pending", "embedded", "indexed")
+
+SourceState = Literal["ready", "failed", "duplicate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRecord:
+    """What the journal knows of one document."""
+
+    source_id: str
+    origin: str
+    root: str
+    digest: str
+    state: SourceState
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkRecord:
+    """A chunk as the journal keeps it."""
+
+    id: str
+    source_id: str
+    ordinal: int
+    text: str
+    embedded_text: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    vector: Sequence[float] | None = None
+
+
+class Journal:
+    """The record of a knowledge base; every change is one transaction.
+
+    A chunk goes from `pending` (read) to `embedded` (its vector is here) to `indexed` (a published
+    generation has it, the vector is dropped); `removed` ones leave with the next generation. One
+    process writes, any number read; an object is used by one thread at a time.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        address = f"file:{path}?mode=ro" if read_only else f"file:{path}"
+        self._database = sqlite3.connect(
+            address, uri=True, timeout=_TIMEOUT_SECONDS, check_same_thread=False
+        )
+        self._database.isolation_level = None
+        if not read_only:
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes inside, or none of them."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def generation(self) -> int:
+        """The generation whose content the `indexed` chunks are."""
+        found = self._one("SELECT value FROM meta WHERE key = 'generation'")
+        return int(found[0]) if found else 0
+
+    def sources(self) -> dict[str, SourceRecord]:
+        """All documents by id."""
+        rows = self._database.execute(
+            "SELECT source_id, origin, root, digest, state, detail FROM sources ORDER BY source_id"
+        )
+        names = ("source_id", "origin", "root", "digest", "state", "detail")
+        return {row[0]: SourceRecord(**dict(zip(names, row, strict=True))) for row in rows}
+
+    def record(self, source: SourceRecord, chunks: Iterable[ChunkRecord] | None = None) -> None:
+        """Keep what became of a document; with `chunks`, they replace the ones it had.
+
+        A chunk that it had already, in the same words and with the same metadata, is not touched.
+        """
+        with self.transaction():
+            self._put_source(source)
+            if chunks is not None:
+                self._replace(source.source_id, list(chunks))
+
+    def forget(self, source_ids: Iterable[str]) -> None:
+        """Take documents out; their chunks leave with the next generation."""
+        with self.transaction():
+            for source_id in source_ids:
+                self._replace(source_id, [])
+                self._database.execute("DELETE FROM sources WHERE source_id = ?", (source_id,))
+
+    def counts(self) -> dict[str, int]:
+        """Number of chunks by state."""
+        return dict(self._database.execute("SELECT state, count(*) FROM chunks GROUP BY state"))
+
+    def pending(self, limit: int) -> list[ChunkRecord]:
+        """The next chunks that have no vector yet."""
+        return self._chunks("state = 'pending' ORDER BY rowid LIMIT ?", limit)
+
+    def set_vectors(self, vectors: Mapping[str, Sequence[float]]) -> None:
+        """Keep the vectors of chunks, which makes them `embedded`."""
+        with self.transaction():
+            self._database.executemany(
+                "UPDATE chunks SET state = 'embedded', vector = ? WHERE id = ?",
+                ((array("f", vector).tobytes(), id_) for id_, vector in vectors.items()),
+            )
+
+    def embedded(self, after: tuple[str, int], limit: int) -> list[ChunkRecord]:
+        """Chunks with their vectors, in the order of source and place; those behind `after`."""
+        return self._chunks(
+            "state = 'embedded' AND (source_id, ordinal) > (?, ?) "
+            "ORDER BY source_id, ordinal LIMIT ?",
+            *after,
+            limit,
+        )
+
+    def ids(self, *states: str) -> set[str]:
+        """Ids of all chunks in these states."""
+        marks = ", ".join("?" * len(states))
+        query = f"SELECT id FROM chunks WHERE state IN ({marks})"  # noqa: S608
+        return {row[0] for row in self._database.execute(query, states)}
+
+    def finish(self, generation: int) -> None:
+        """A generation was published: `embedded` chunks are in it, `removed` ones are not."""
+        with self.transaction():
+            self._database.execute("DELETE FROM chunks WHERE state = 'removed'")
+            self._database.execute(
+                "UPDATE chunks SET state = 'indexed', vector = NULL WHERE state = 'embedded'"
+            )
+            self._database.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('generation', ?)", (str(generation),)
+            )
+
+    def start_over(self) -> None:
+        """Nothing is indexed: every chunk has to be embedded again."""
+        with self.transaction():
+            self._database.execute("DELETE FROM chunks WHERE state = 'removed'")
+            self._database.execute("UPDATE chunks SET state = 'pending' WHERE state = 'indexed'")
+
+    def _put_source(self, source: SourceRecord) -> None:
+        self._database.execute(
+            "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                source.source_id,
+                source.origin,
+                source.root,
+                source.digest,
+                source.state,
+                source.detail,
+            ),
+        )
+
+    def _replace(self, source_id: str, chunks: Sequence[ChunkRecord]) -> None:
+        rows = self._database.execute(
+            "SELECT id, embedded_text, metadata, state FROM chunks WHERE source_id = ?",
+            (source_id,),
+        )
+        known = {row[0]: row[1:] for row in rows}
+        for chunk in chunks:
+            metadata = json.dumps(chunk.metadata, ensure_ascii=False, sort_keys=True)
+            had = known.pop(chunk.id, None)
+            if had in [(chunk.embedded_text, metadata, state) for state in _ON_THEIR_WAY]:
+                continue
+            self._database.execute(
+                "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?, 'pending', NULL)",
+                (
+                    chunk.id,
+                    source_id,
+                    chunk.ordinal,
+                    chunk.text,
+                    chunk.embedded_text,
+                    metadata,
+                ),
+            )
+        self._database.executemany(
+            "UPDATE chunks SET state = 'removed', vector = NULL WHERE id = ?",
+            ((id_,) for id_ in known),
+        )
+
+    def _chunks(self, where: str, *values: object) -> list[ChunkRecord]:
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM chunks WHERE {where}",  # noqa: S608
+            values,
+        )
+        return [
+            ChunkRecord(
+                id=row[0],
+                source_id=row[1],
+                ordinal=row[2],
+                text=row[3],
+                embedded_text=row[4],
+                metadata=json.loads(row[5]),
+                vector=None if row[6] is None else array("f", row[6]),
+            )
+            for row in rows
+        ]
+
+    def _one(self, query: str) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._database.execute(query).fetchone()
+        return found

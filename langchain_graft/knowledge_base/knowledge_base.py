@@ -1,0 +1,263 @@
+"""A knowledge base: one folder that is ingested, asked and measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from langchain_graft.errors import DigestMismatchError, KnowledgeBaseError
+from langchain_graft.knowledge_base.ingest import Ingestion, IngestReport
+from langchain_graft.knowledge_base.journal import Journal
+from langchain_graft.knowledge_base.live import Kind, LiveIndex, LiveIndexes
+from langchain_graft.knowledge_base.lock import writing
+from langchain_graft.knowledge_base.manifest import NAME, Manifest, read_manifest
+from langchain_graft.knowledge_base.reading import Chunker
+from langchain_graft.knowledge_base.settings import IngestSettings
+from langchain_graft.knowledge_base.sources import (
+    beir_root,
+    beir_sources,
+    document_sources,
+    find_files,
+)
+from langchain_graft.knowledge_base.status import Status, read_status
+from langchain_graft.models.embeddings import embeddings_digest, load_embeddings
+from langchain_graft.models.tokens import TokenCounter
+from langchain_graft.retrievers.index import DEFAULT_K, IndexRetriever
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from langchain_core.document_loaders import BaseLoader
+    from langchain_core.documents import Document
+    from langchain_core.embeddings import Embeddings
+
+    from langchain_graft.models.pull import OnProgress
+    from langchain_graft.retrievers.filters import Filter
+
+DEFAULT_EMBEDDINGS = "e5-multilingual"
+
+
+class KnowledgeBase:
+    """One folder: documents in, retrievers out.
+
+    Any number of processes may read it while one writes; readers see a new generation by themselves
+    when it is whole. Made by `KnowledgeBase.create`, opened by `KnowledgeBase.open`.
+
+    Example:
+        >>> kb = KnowledgeBase.create("my-kb")
+        >>> kb.ingest("documents/")
+        >>> chain = create_rag_chain(load_chat_model("qwen2.5-coder-1.5b"), kb.retriever(k=5))
+    """
+
+    def __init__(self, folder: Path, embeddings: Embeddings) -> None:
+        self.folder = folder
+        self.embeddings = embeddings
+        self._live = LiveIndexes(folder, embeddings)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        *,
+        embeddings: str | Embeddings = DEFAULT_EMBEDDINGS,
+        settings: IngestSettings | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Self:
+        """Make a knowledge base in a folder that has none.
+
+        Args:
+            folder: Is made if it is not there.
+            embeddings: A name for `load_embeddings`, or an embedder; an object has to be given
+                again when the knowledge base is opened.
+            settings: How documents are read and cut.
+            on_progress: Told about a model's download.
+
+        Raises:
+            KnowledgeBaseError: There is one already, or the folder can not be written.
+        """
+        folder = Path(folder)
+        if (folder / NAME).exists():
+            msg = f"There is a knowledge base in {str(folder)!r} already: open it instead"
+            raise KnowledgeBaseError(msg)
+        name = embeddings if isinstance(embeddings, str) else None
+        embedder = _embedder(embeddings, on_progress)
+        settings = settings or IngestSettings()
+        _check_window(embedder, settings)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with writing(folder):
+                Manifest(
+                    embeddings=name,
+                    embeddings_digest=embeddings_digest(embedder),
+                    settings=settings,
+                ).write(folder)
+                Journal(folder / "journal.sqlite").close()
+        except OSError as error:
+            msg = f"Can not write to {str(folder)!r}: {error.strerror or error}"
+            raise KnowledgeBaseError(msg) from error
+        return cls(folder, embedder)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path | str,
+        *,
+        embeddings: Embeddings | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Self:
+        """Open a knowledge base.
+
+        Args:
+            folder: Where it lies.
+            embeddings: Its embedder, when it was made with an object.
+            on_progress: Told about a model's download.
+
+        Raises:
+            NotAKnowledgeBaseError: There is none.
+            FormatVersionError: A newer version wrote it.
+            DigestMismatchError: The embedder is not the one that wrote it.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        if embeddings is None and manifest.embeddings is None:
+            msg = f"{str(folder)!r} was made with an embedder object: open it with embeddings=..."
+            raise KnowledgeBaseError(msg)
+        embedder = _embedder(embeddings or str(manifest.embeddings), on_progress)
+        if (found := embeddings_digest(embedder)) != manifest.embeddings_digest:
+            raise DigestMismatchError(str(folder), expected=found, found=manifest.embeddings_digest)
+        return cls(folder, embedder)
+
+    def close(self) -> None:
+        """Close the indexes; searches that are under way end first."""
+        self._live.close()
+
+    def ingest(self, *paths: Path | str, on_progress: OnProgress | None = None) -> IngestReport:
+        """Bring the knowledge base up to date with files and folders.
+
+        Unchanged files are passed over, changed ones replaced; what was ingested from one of these
+        folders and is there no longer is removed. A document that can not be read is noted in the
+        report and the journal, and tried again the next time; the rest goes on. When this is
+        interrupted, calling it again goes on where it stopped.
+
+        Args:
+            paths: Files and folders.
+            on_progress: Told ("read" | "embed" | "index", done, total).
+
+        Raises:
+            KnowledgeBaseLockedError: Another process is writing.
+            FileNotFoundError: A path does not exist.
+        """
+        found = find_files(Path(path) for path in paths)
+        return self._write(lambda ingestion: ingestion.files(found), on_progress)
+
+    def ingest_beir(
+        self, folder: Path | str, *, on_progress: OnProgress | None = None
+    ) -> IngestReport:
+        """Bring it up to date with the corpus of a BEIR folder."""
+        folder = Path(folder)
+        return self._write(
+            lambda ingestion: ingestion.records(beir_sources(folder), root=beir_root(folder)),
+            on_progress,
+        )
+
+    def ingest_documents(
+        self,
+        documents: BaseLoader | Iterable[Document],
+        *,
+        root: str = "",
+        on_progress: OnProgress | None = None,
+    ) -> IngestReport:
+        """Ingest what a LangChain loader loads; documents with the same source are one.
+
+        Args:
+            documents: A loader, or documents with `metadata["source"]` or an id.
+            root: A name for this collection: what a later run under the same name lacks is removed.
+            on_progress: Told ("embed" | "index", done, total).
+        """
+        loaded = getattr(documents, "lazy_load", None)
+        items: Iterable[Document] = loaded() if loaded else documents  # type: ignore[assignment]
+        return self._write(
+            lambda ingestion: ingestion.records(document_sources(items, root=root), root=root),
+            on_progress,
+        )
+
+    def remove(self, *source_ids: str, on_progress: OnProgress | None = None) -> IngestReport:
+        """Take documents out.
+
+        Raises:
+            ValueError: One of them is not there; nothing is removed.
+        """
+        return self._write(lambda ingestion: ingestion.remove(source_ids), on_progress)
+
+    def retriever(
+        self,
+        kind: Kind = "vector",
+        *,
+        k: int = DEFAULT_K,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> IndexRetriever:
+        """A retriever that always searches the current generation.
+
+        Args:
+            kind: "vector" for meaning, "bm25" for words.
+            k: Documents per question.
+            filter: A border that no call can widen.
+        """
+        index = LiveIndex(self._live, kind)
+        return IndexRetriever(index=index, k=k, filter=dict(filter) if filter else None)
+
+    def status(self) -> Status:
+        """What it holds, and what could not be read."""
+        return read_status(self.folder)
+
+    def require(self, *, embeddings: str | None = None, **settings: object) -> None:
+        """Check that it was made with these settings.
+
+        Raises:
+            ValueError: It was made with others, which stay as they are.
+        """
+        manifest = read_manifest(self.folder)
+        made_with = {"embeddings": manifest.embeddings, **manifest.settings.to_json()}
+        asked = {"embeddings": embeddings or manifest.embeddings, **settings}
+        for name, value in asked.items():
+            if made_with[name] != value:
+                msg = (
+                    f"{str(self.folder)!r} was made with {name}={made_with[name]!r}, asked was "
+                    f"{value!r}. Leave the option out, or make another knowledge base"
+                )
+                raise ValueError(msg)
+
+    def _write(
+        self, work: Callable[[Ingestion], IngestReport], on_progress: OnProgress | None
+    ) -> IngestReport:
+        with writing(self.folder):
+            manifest = read_manifest(self.folder)
+            ingestion = Ingestion(
+                self.folder,
+                manifest=manifest,
+                embeddings=self.embeddings,
+                chunker=Chunker(settings=manifest.settings, counter=_counter(self.embeddings)),
+                on_progress=on_progress,
+            )
+            try:
+                return work(ingestion)
+            finally:
+                ingestion.close()
+
+
+def _embedder(embeddings: str | Embeddings, on_progress: OnProgress | None) -> Embeddings:
+    if isinstance(embeddings, str):
+        return load_embeddings(embeddings, on_progress=on_progress)
+    return embeddings
+
+
+def _counter(embeddings: Embeddings) -> TokenCounter:
+    own = getattr(embeddings, "token_counter", None)
+    return own() if own else TokenCounter()
+
+
+def _check_window(embeddings: Embeddings, settings: IngestSettings) -> None:
+    window = getattr(embeddings, "max_tokens", None)
+    if window is not None and settings.chunk_tokens > window:
+        msg = f"chunk_tokens is {settings.chunk_tokens}, but the embedder reads {window} at once"
+        raise ValueError(msg)

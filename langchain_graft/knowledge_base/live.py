@@ -1,0 +1,119 @@
+"""Indexes as readers see them: always those of the current generation."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from langchain_graft.knowledge_base.indexes import Indexes
+from langchain_graft.knowledge_base.manifest import NAME, generation_folder, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from langchain_core.documents import Document
+    from langchain_core.embeddings import Embeddings
+
+    from langchain_graft.retrievers.filters import Filter
+    from langchain_graft.retrievers.query import Query
+
+Kind = Literal["vector", "bm25"]
+_ATTEMPTS = 3
+
+
+class _Opened:
+    """The indexes of one generation, and how many searches are in them."""
+
+    def __init__(self, indexes: Indexes | None, stamp: int) -> None:
+        self.indexes = indexes
+        self.stamp = stamp
+        self.searches = 0
+        self.superseded = False
+
+
+class LiveIndexes:
+    """Opens the current generation when it is first searched, and a newer one when there is one.
+
+    A search that has begun ends on the generation on which it began; that is closed when the last
+    search has left it. May be used by several threads.
+    """
+
+    def __init__(self, folder: Path, embeddings: Embeddings) -> None:
+        self._folder = folder
+        self._embeddings = embeddings
+        self._lock = threading.Lock()
+        self._opened: _Opened | None = None
+
+    @contextmanager
+    def current(self) -> Iterator[Indexes | None]:
+        """The current generation's indexes for one search; None while nothing is published."""
+        with self._lock:
+            opened = self._newest()
+            opened.searches += 1
+        try:
+            yield opened.indexes
+        finally:
+            with self._lock:
+                opened.searches -= 1
+                _close_unused(opened)
+
+    def close(self) -> None:
+        """Close what is open, once no search is in it."""
+        with self._lock:
+            if self._opened:
+                self._opened.superseded = True
+                _close_unused(self._opened)
+            self._opened = None
+
+    def _newest(self) -> _Opened:
+        stamp = (self._folder / NAME).stat().st_mtime_ns
+        if self._opened is None or self._opened.stamp != stamp:
+            newer = _Opened(self._open(), stamp)
+            if self._opened:
+                self._opened.superseded = True
+                _close_unused(self._opened)
+            self._opened = newer
+        return self._opened
+
+    def _open(self) -> Indexes | None:
+        """The current generation; it may be replaced and removed while it is being opened."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            generation = read_manifest(self._folder).generation
+            if not generation:
+                return None
+            try:
+                return Indexes(generation_folder(self._folder, generation), self._embeddings)
+            except OSError:
+                if attempt == _ATTEMPTS:
+                    raise
+        return None
+
+
+class LiveIndex:
+    """One of the live indexes, as an `IndexRetriever` searches it."""
+
+    def __init__(self, live: LiveIndexes, kind: Kind) -> None:
+        self._live = live
+        self._kind = kind
+
+    def search_many(
+        self,
+        queries: Sequence[Query],
+        *,
+        k: int,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[list[Document]]:
+        """Search the current generation; nothing is found while there is none."""
+        with self._live.current() as indexes:
+            if indexes is None:
+                return [[] for _ in queries]
+            index = indexes.vector if self._kind == "vector" else indexes.bm25
+            return index.search_many(queries, k=k, filter=filter)
+
+
+def _close_unused(opened: _Opened) -> None:
+    if opened.superseded and not opened.searches and opened.indexes:
+        opened.indexes.close()
+        opened.indexes = None

@@ -1,0 +1,72 @@
+"""One writer at a time, and who it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from langchain_graft.errors import KnowledgeBaseLockedError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+try:
+    import filelock
+except ImportError as error:
+    raise MissingExtraError("knowledge-base") from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold the folder's writer lock; it is freed also when this process is killed.
+
+    Raises:
+        KnowledgeBaseLockedError: Another process holds it; the message says which.
+    """
+    note = folder / "writer.json"
+    lock = filelock.FileLock(folder / "writer.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise KnowledgeBaseLockedError(str(folder), holder=_holder(note)) from error
+    try:
+        note.write_text(json.dumps(_me()), encoding="utf-8")
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def current_writer(folder: Path) -> str | None:
+    """Who holds the folder's writer lock; None when nobody does."""
+    lock = filelock.FileLock(folder / "writer.lock", timeout=0)
+    try:
+        with lock:
+            return None
+    except filelock.Timeout:
+        return _holder(folder / "writer.json")
+    except OSError:  # not ours to lock: then nobody of ours writes
+        return None
+
+
+def _me() -> dict[str, object]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv)[:200],
+    }
+
+
+def _holder(note: Path) -> str:
+    try:
+        me = json.loads(note.read_text(encoding="utf-8"))
+        return f"process {me['pid']} on {me['host']} since {me['since']} ({me['command']})"
+    except (OSError, ValueError, KeyError):
+        return "another process"

@@ -1,0 +1,172 @@
+"""Reading processes: several files at once, each bounded in time, a crash costs one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
+
+from langchain_graft.errors import SourceError
+from langchain_graft.knowledge_base.reading import Chunker, ReadChunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from langchain_graft.knowledge_base.sources import FileSource
+
+MOST_PROCESSES = 8
+
+Read = tuple[str, list[ReadChunk]]
+
+
+class ReaderPool:
+    """Reads files in processes of their own; a context manager.
+
+    Args:
+        chunker: How files are read and cut.
+        processes: How many; None: one per processor, at most `MOST_PROCESSES`.
+    """
+
+    def __init__(self, chunker: Chunker, *, processes: int | None = None) -> None:
+        self._chunker = chunker
+        self._count = min(processes or os.cpu_count() or 1, MOST_PROCESSES)
+        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="graft-read")
+        self._idle: queue.SimpleQueue[_ReadProcess] = queue.SimpleQueue()
+        for _ in range(self._count):
+            self._idle.put(_ReadProcess(chunker))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        while not self._idle.empty():
+            self._idle.get().stop()
+
+    def read_all(
+        self, sources: Iterable[FileSource]
+    ) -> Iterator[tuple[FileSource, Read | SourceError]]:
+        """Each file with its chunks or with why it can not be read, in the order they are done.
+
+        No more files are read ahead than there are processes, so that memory stays bounded.
+        """
+        waiting = deque(sources)
+        running: dict[Future[Read], FileSource] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < 2 * self._count:
+                    source = waiting.popleft()
+                    running[self._threads.submit(self._read, source)] = source
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), _result(future)
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _read(self, source: FileSource) -> Read:
+        process = self._idle.get()
+        try:
+            return process.read(source)
+        finally:
+            self._idle.put(process)
+
+
+def _result(future: Future[Read]) -> Read | SourceError:
+    try:
+        return future.result()
+    except SourceError as error:
+        return error
+
+
+class _ReadProcess:
+    """One child; started when needed, killed when it takes too long, replaced when it died."""
+
+    def __init__(self, chunker: Chunker) -> None:
+        self._chunker = chunker
+        self._process: subprocess.Popen[str] | None = None
+
+    def read(self, source: FileSource) -> Read:
+        answer = self._ask(
+            {
+                "path": source.origin,
+                "settings": self._chunker.settings.to_json(),
+                "counter": asdict(self._chunker.counter),
+            }
+        )
+        if "error" in answer:
+            raise SourceError(answer["error"])
+        return answer["digest"], [ReadChunk(**chunk) for chunk in answer["chunks"]]
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    pipe.close()
+
+    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        process = self._started()
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        seconds = self._chunker.settings.read_timeout_seconds
+        timer = threading.Timer(seconds, give_up)
+        timer.start()
+        try:
+            line = _exchange(process, json.dumps(order))
+        finally:
+            timer.cancel()
+        if not line:
+            self.stop()
+            msg = (
+                f"reading it took more than {seconds} s and was given up"
+                if late.is_set()
+                else "it crashed its reader, or there was not enough memory. Is it damaged?"
+            )
+            raise SourceError(msg)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self.stop()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "langchain_graft.knowledge_base.read_process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="utf-8",
+            )
+        return self._process
+
+
+def _exchange(process: subprocess.Popen[str], order: str) -> str:
+    """The child's answer to an order; '' when it is gone."""
+    if process.stdin is None or process.stdout is None:
+        return ""
+    try:
+        process.stdin.write(order + "\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+    except OSError:
+        return ""

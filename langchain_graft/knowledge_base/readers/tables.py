@@ -1,0 +1,97 @@
+"""Tables and records: a section per row; question-answer pairs by their question."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_graft.errors import SourceError
+from langchain_graft.knowledge_base.readers.section import ReadDocument, Section
+from langchain_graft.knowledge_base.readers.text import clean, decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUESTION_KEYS = ("question", "ask", "query", "问题", "问")
+ANSWER_KEYS = ("answer", "response", "答案", "回答", "答")
+TEXT_KEYS = ("text", "content", "page_content", "body", "正文", "内容")
+TITLE_KEYS = ("title", "标题", "题目")
+_DELIMITERS = ",;\t|"
+_MOST_FIELD_CHARACTERS = 10_000_000
+
+
+def read_csv(path: Path) -> ReadDocument:
+    """A table with a header row: each row as "column: value" lines, or as question and answer."""
+    text = decode(path.read_bytes())
+    csv.field_size_limit(_MOST_FIELD_CHARACTERS)
+    try:
+        dialect: Any = csv.Sniffer().sniff(text[:10_000], delimiters=_DELIMITERS)
+    except csv.Error:
+        dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), dialect=dialect))
+    except csv.Error as error:
+        msg = f"it is no readable table: {error}. Save it again as CSV"
+        raise SourceError(msg) from error
+    sections = [
+        row_section({str(key): value for key, value in row.items() if key is not None}, n)
+        for n, row in enumerate(rows, 1)
+    ]
+    return ReadDocument(sections=[section for section in sections if section.text])
+
+
+def read_jsonl(path: Path) -> ReadDocument:
+    """JSON lines, or one JSON list: each record as text, as question and answer, or as a row."""
+    sections = [row_section(record, n) for n, record in _records(decode(path.read_bytes()))]
+    return ReadDocument(sections=[section for section in sections if section.text])
+
+
+def row_section(row: Mapping[str, Any], number: int) -> Section:
+    """One record as a section.
+
+    A record with a question and an answer is found by its question and gives its answer; one with a
+    text (and a title) is that text; any other is its "key: value" lines.
+    """
+    lowered = {str(key).strip().lower(): value for key, value in row.items()}
+    question, answer = _first(lowered, QUESTION_KEYS), _first(lowered, ANSWER_KEYS)
+    if question and answer:
+        return Section(text=answer, question=question, row=number)
+    if text := _first(lowered, TEXT_KEYS):
+        return Section(text=text, heading=_first(lowered, TITLE_KEYS), row=number)
+    pairs = ((str(key).strip(), clean(_plain(value))) for key, value in row.items())
+    return Section(text="\n".join(f"{key}: {value}" for key, value in pairs if value), row=number)
+
+
+def _records(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if text.lstrip().startswith("["):
+        records: Iterator[tuple[int, Any]] = enumerate(_loads(text, 1), 1)
+    else:
+        lines = enumerate(text.split("\n"), 1)
+        records = ((number, _loads(line, number)) for number, line in lines if line.strip())
+    for number, record in records:
+        if not isinstance(record, Mapping):
+            msg = f"record {number} is no JSON object but {type(record).__name__}"
+            raise SourceError(msg)
+        yield number, record
+
+
+def _loads(text: str, number: int) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        msg = f"line {number} is no JSON ({error}). Mend or remove the line"
+        raise SourceError(msg) from error
+
+
+def _first(row: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    found = (clean(_plain(row[key])) for key in keys if key in row)
+    return next((value for value in found if value), None)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

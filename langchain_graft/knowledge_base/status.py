@@ -1,0 +1,67 @@
+"""What a knowledge base holds, read without its embedder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from langchain_graft.knowledge_base.journal import Journal
+from langchain_graft.knowledge_base.lock import current_writer
+from langchain_graft.knowledge_base.manifest import read_manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What a knowledge base holds."""
+
+    folder: str
+    embeddings: str | None
+    """The embedder's name; None: an object."""
+    embeddings_digest: str
+    generation: int
+    documents: dict[str, int]
+    """Number of documents by state: ready, failed, duplicate."""
+    chunks: dict[str, int]
+    """Number of chunks by state; `indexed` ones can be found, the others are on their way."""
+    failures: dict[str, str]
+    """Documents that could not be read, and why."""
+    bytes: int
+    """Size on disk."""
+    writer: str | None
+    """Who is writing to it now."""
+
+
+def read_status(folder: Path | str) -> Status:
+    """The status of the knowledge base in a folder.
+
+    Raises:
+        NotAKnowledgeBaseError: There is none.
+        FormatVersionError: A newer version wrote it.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    journal = Journal(folder / "journal.sqlite", read_only=True)
+    try:
+        sources = journal.sources().values()
+        chunks = journal.counts()
+    finally:
+        journal.close()
+    return Status(
+        folder=str(folder),
+        embeddings=manifest.embeddings,
+        embeddings_digest=manifest.embeddings_digest,
+        generation=manifest.generation,
+        documents=dict(Counter(source.state for source in sources)),
+        chunks=chunks,
+        failures={s.source_id: s.detail for s in sources if s.state == "failed"},
+        bytes=sum(_size(path) for path in folder.rglob("*")),
+        writer=current_writer(folder),
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:  # a generation that is being replaced
+        return 0

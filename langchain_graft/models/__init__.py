@@ -1,0 +1,47 @@
+"""Chat models and embeddings by name: remote, llama.cpp, sentence-transformers."""
+
+from typing import TYPE_CHECKING
+
+from langchain_graft._lazy import lazy_exports
+
+__all__ = [
+    "CATALOGUE",
+    "E5Embeddings",
+    "LlamaCppChatModel",
+    "LlamaSettings",
+    "SentenceEmbeddings",
+    "embeddings_digest",
+    "estimate_tokens",
+    "load_chat_model",
+    "load_embeddings",
+    "pull_model",
+    "verify_model",
+]
+
+if TYPE_CHECKING:
+    from langchain_graft.models.catalogue import CATALOGUE
+    from langchain_graft.models.chat import load_chat_model
+    from langchain_graft.models.e5_embeddings import E5Embeddings
+    from langchain_graft.models.embeddings import embeddings_digest, load_embeddings
+    from langchain_graft.models.llama_chat import LlamaCppChatModel
+    from langchain_graft.models.llama_server import LlamaSettings
+    from langchain_graft.models.pull import pull_model, verify_model
+    from langchain_graft.models.sentence_embeddings import SentenceEmbeddings
+    from langchain_graft.models.tokens import estimate_tokens
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "CATALOGUE": "catalogue",
+            "E5Embeddings": "e5_embeddings",
+            "LlamaCppChatModel": "llama_chat",
+            "LlamaSettings": "llama_server",
+            "SentenceEmbeddings": "sentence_embeddings",
+            "embeddings_digest": "embeddings",
+            "estimate_tokens": "tokens",
+            "load_chat_model": "chat",
+            "load_embeddings": "embeddings",
+            "pull_model": "pull",
+            "verify_model": "pull",
+        },
+    )

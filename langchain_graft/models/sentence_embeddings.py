@@ -1,0 +1,201 @@
+"""Embeddings by a sentence-transformers model, in bf16 where the processor has it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.runnables.config import run_in_executor
+
+from langchain_graft.errors import DownloadError, MissingExtraError
+from langchain_graft.models.compute import compute_pool
+from langchain_graft.models.download import sha256_of
+from langchain_graft.models.embeddings import digest_of
+from langchain_graft.models.tokens import TokenCounter
+
+try:
+    import numpy as np
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+except ImportError as error:
+    raise MissingExtraError("models") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+BATCH_TOKENS = 2048
+"""Tokens embedded at once: on a processor, batches that stay in its cache are the fastest."""
+_CHARACTERS_PER_TOKEN = 4
+_BFLOAT16 = ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16")
+_SAFE_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+
+
+class SentenceEmbeddings(Embeddings):
+    """Vectors by a sentence-transformers model with safetensors weights.
+
+    Texts longer than the model's window are read in windows, whose vectors are averaged: nothing is
+    cut. bf16 gives the vectors of fp32 to a cosine of 0.9999, in half the time or less where the
+    processor multiplies bf16.
+
+    May be used by several threads; they take turns.
+
+    Args:
+        folder: The model's folder.
+        weights_digest: Sha256 of the weights, if known; otherwise they are read.
+        device: "cpu", "cuda", "mps"; None: the fastest there is.
+        dtype: "float32", "bfloat16" or "float16"; None: the fastest that is safe on the device.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        weights_digest: str | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        device = device or _best_device()
+        self._folder = folder
+        self._model = _load(folder, device, getattr(torch, dtype) if dtype else None)
+        self._lock = threading.Lock()
+        self._batch_tokens = BATCH_TOKENS if device == "cpu" else 32 * BATCH_TOKENS
+        self.max_tokens = int(self._model.max_seq_length or 512) - 2
+        self.digest = _digest(folder, weights_digest)
+
+    def token_counter(self) -> TokenCounter:
+        """Counts tokens as this embedder does."""
+        return TokenCounter(tokenizer="tokenizers", path=str(self._folder / "tokenizer.json"))
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Vectors of passages, in the order of the texts."""
+        return self._embed(texts, prompt_name="document")
+
+    def embed_queries(self, texts: Sequence[str]) -> list[list[float]]:
+        """Vectors of queries, in one batch."""
+        return self._embed(texts, prompt_name="query")
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of one query."""
+        return self.embed_queries([text])[0]
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Like `embed_documents`, off the event loop."""
+        return await run_in_executor(compute_pool(), self.embed_documents, texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """Like `embed_query`, off the event loop."""
+        return await run_in_executor(compute_pool(), self.embed_query, text)
+
+    def _embed(self, texts: Sequence[str], *, prompt_name: str) -> list[list[float]]:
+        prompt = self._model.prompts.get(prompt_name) or ""
+        windows = [self._windows(text) for text in texts]
+        flat = [prompt + window for some in windows for window in some]
+        vectors = iter(self._encode(flat))
+        return [_unit(np.mean([next(vectors) for _ in some], axis=0)) for some in windows]
+
+    def _windows(self, text: str) -> list[str]:
+        """The text in pieces that the model reads whole; nearly always it is one."""
+        if len(text) <= self.max_tokens:
+            return [text]
+        encoding = self._model.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        offsets = encoding["offset_mapping"]
+        if len(offsets) <= self.max_tokens:
+            return [text]
+        starts = range(0, len(offsets), self.max_tokens)
+        ends = [min(start + self.max_tokens, len(offsets)) - 1 for start in starts]
+        return [text[offsets[a][0] : offsets[b][1]] for a, b in zip(starts, ends, strict=True)]
+
+    def _encode(self, texts: list[str]) -> np.ndarray:
+        """Vectors `float32[texts, dimension]`; texts of like length share a batch."""
+        vectors = np.empty((len(texts), self._dimension()), dtype=np.float32)
+        with self._lock:
+            for batch in self._batches(texts):
+                vectors[batch] = self._model.encode(
+                    [texts[n] for n in batch],
+                    batch_size=len(batch),
+                    prompt="",
+                    show_progress_bar=False,
+                )
+        return vectors
+
+    def _dimension(self) -> int:
+        return int(self._model.get_embedding_dimension() or 0)
+
+    def _batches(self, texts: list[str]) -> Iterator[list[int]]:
+        batch: list[int] = []
+        for n in sorted(range(len(texts)), key=lambda n: -len(texts[n])):
+            longest = len(texts[batch[0]]) if batch else len(texts[n])
+            tokens = min(longest // _CHARACTERS_PER_TOKEN + 2, self.max_tokens)
+            if batch and tokens * (len(batch) + 1) > self._batch_tokens:
+                yield batch
+                batch = []
+            batch.append(n)
+        if batch:
+            yield batch
+
+
+def hub_folder(repo: str) -> Path:
+    """The local copy of a hub repository, downloaded if it is not here; no pickles, no code.
+
+    Raises:
+        DownloadError: The hub does not have it or does not answer.
+    """
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+
+    try:
+        return Path(snapshot_download(repo, allow_patterns=list(_SAFE_FILES), etag_timeout=5))
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        msg = (
+            f"The hub does not give {repo!r}: {reason}. Check the name and HF_ENDPOINT, or name a "
+            "folder: hf:/path/to/model"
+        )
+        raise DownloadError(msg) from error
+
+
+def _unit(vector: np.ndarray) -> list[float]:
+    unit: list[float] = (vector / max(float(np.linalg.norm(vector)), 1e-12)).tolist()
+    return unit
+
+
+def _load(folder: Path, device: str, dtype: torch.dtype | None) -> SentenceTransformer:
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        return SentenceTransformer(
+            str(folder),
+            device=device,
+            model_kwargs={"dtype": dtype or _best_dtype(device), "use_safetensors": True},
+        )
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _best_dtype(device: str) -> torch.dtype:
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    capabilities = torch.cpu.get_capabilities() if device == "cpu" else {}
+    fast = any(capabilities.get(name) for name in _BFLOAT16)
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _digest(folder: Path, weights_digest: str | None) -> str:
+    weights = weights_digest or [sha256_of(p) for p in sorted(folder.rglob("*.safetensors"))]
+    settings = [
+        path.read_text(encoding="utf-8")
+        for name in ("modules.json", "config_sentence_transformers.json", "*/config.json")
+        for path in sorted(folder.glob(name))
+    ]
+    return digest_of("sentence-transformers", weights, settings)

@@ -1,0 +1,225 @@
+"""Lexical search: BM25 on tantivy, on disk, incremental."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.documents import Document
+
+from langchain_graft.errors import MissingExtraError
+from langchain_graft.retrievers.filters import Filter, comparable_kind, conditions
+from langchain_graft.retrievers.index import DEFAULT_K, IndexRetriever, filtered
+from langchain_graft.retrievers.words import spread_han, word_analyzer, words
+
+try:
+    import tantivy
+    from tantivy import Occur
+    from tantivy import Query as TantivyQuery
+except ImportError as error:
+    raise MissingExtraError("words") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tantivy import Searcher
+
+    from langchain_graft.retrievers.query import Query
+
+WRITER_BYTES = 64_000_000
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RANGES = {"$gt": "{{{} TO *]", "$gte": "[{} TO *]", "$lt": "[* TO {}}}", "$lte": "[* TO {}]"}
+
+
+class BM25Index:
+    """Documents ranked by their words (Robertson and Zaragoza 2009; k1 1.2, b 0.75).
+
+    English is stemmed; Chinese is indexed by characters and pairs of them. A word that a query
+    repeats counts once. What is written is seen by every reader, in this and other processes.
+
+    May be used by several threads at once; one process writes.
+
+    Args:
+        folder: Where the index lies; None keeps it in memory.
+    """
+
+    def __init__(self, folder: Path | str | None = None) -> None:
+        self._schema = _schema()
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        self._meta = None if folder is None else Path(folder) / "meta.json"
+        self._index = tantivy.Index(self._schema, path=None if folder is None else str(folder))
+        self._index.register_tokenizer("words", word_analyzer())
+        self._index.config_reader(reload_policy="manual")
+        self._lock = threading.Lock()
+        self._writer: tantivy.IndexWriter | None = None
+        self._seen: int | None = None
+
+    def add(self, documents: Sequence[Document], *, texts: Sequence[str] | None = None) -> None:
+        """Put documents into the index; one whose id is there already is replaced.
+
+        Args:
+            documents: With ids, each once.
+            texts: What is indexed for each; None: its `page_content`.
+        """
+        texts = [document.page_content for document in documents] if texts is None else texts
+        with self._lock:
+            writer = self._open_writer()
+            for document, text in zip(documents, texts, strict=True):
+                writer.delete_documents_by_term("id", _id(document))
+                writer.add_document(self._stored(document, text))
+            self._commit(writer)
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Take documents out; ids that are not there are passed over."""
+        with self._lock:
+            writer = self._open_writer()
+            for id_ in ids:
+                writer.delete_documents_by_term("id", id_)
+            self._commit(writer)
+
+    def close(self) -> None:
+        """Let another process write."""
+        with self._lock:
+            if self._writer:
+                self._writer.wait_merging_threads()
+            self._writer = None
+
+    def ids(self) -> set[str]:
+        """Ids of all documents."""
+        searcher = self._searcher()
+        hits = searcher.search(TantivyQuery.all_query(), limit=max(searcher.num_docs, 1)).hits
+        return {searcher.doc(address)["id"][0] for _, address in hits}
+
+    def __len__(self) -> int:
+        return self._searcher().num_docs
+
+    def search_many(
+        self,
+        queries: Sequence[Query],
+        *,
+        k: int = DEFAULT_K,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[list[Document]]:
+        """Up to `k` documents per query, best first; `metadata["score"]` is BM25's."""
+        searcher = self._searcher()
+        allowed = self._to_tantivy(filter)
+        return [self._search(searcher, query.text, allowed, k, filter) for query in queries]
+
+    def as_retriever(
+        self,
+        *,
+        k: int = DEFAULT_K,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> IndexRetriever:
+        """A LangChain retriever over this index."""
+        return IndexRetriever(index=self, k=k, filter=dict(filter) if filter else None)
+
+    def _search(
+        self,
+        searcher: Searcher,
+        text: str,
+        allowed: TantivyQuery | None,
+        k: int,
+        where: Filter | None,
+    ) -> list[Document]:
+        terms = [
+            (Occur.Should, TantivyQuery.term_query(self._schema, "text", word, "freq"))
+            for word in dict.fromkeys(words(text))
+        ]
+        if not terms:
+            return []
+        query = TantivyQuery.boolean_query(terms)
+        if allowed:
+            border = TantivyQuery.const_score_query(allowed, 0.0)
+            query = TantivyQuery.boolean_query([(Occur.Must, query), (Occur.Must, border)])
+
+        def search(wanted: int) -> list[Document]:
+            hits = searcher.search(query, limit=wanted, count=False).hits
+            return [_document(searcher.doc(address), score) for score, address in hits]
+
+        return filtered(search, k=k, where=where)
+
+    def _to_tantivy(self, where: Filter | None) -> TantivyQuery | None:
+        """The filter as a query; None lets all pass. What it can not say lets more through."""
+        parts: list[TantivyQuery] = []
+        for key, value in (where or {}).items():
+            if key == "$and":
+                parts += filter(None, map(self._to_tantivy, value))
+            elif key == "$or":
+                choices = [self._to_tantivy(part) for part in value]
+                if all(choices):
+                    either = [(Occur.Should, choice) for choice in choices if choice]
+                    parts.append(TantivyQuery.boolean_query(either))
+            elif _PLAIN_KEY.fullmatch(key):
+                found = (self._term(key, name, given) for name, given in conditions(value))
+                parts += filter(None, found)
+        if not parts:
+            return None
+        return TantivyQuery.boolean_query([(Occur.Must, part) for part in parts])
+
+    def _term(self, key: str, name: str, given: Any) -> TantivyQuery | None:
+        field = f"metadata.{key}"
+        if name == "$eq":
+            return TantivyQuery.term_query(self._schema, field, given)
+        if name == "$in":
+            either = [(Occur.Should, self._term(key, "$eq", one)) for one in given]
+            return TantivyQuery.boolean_query(either)  # type: ignore[arg-type]
+        if name in _RANGES and comparable_kind(given) is float:
+            return self._index.parse_query(f"{field}:{_RANGES[name].format(given)}")
+        return None
+
+    def _searcher(self) -> Searcher:
+        """A view of the newest commit, which may be another process's."""
+        with self._lock:
+            now = self._meta.stat().st_mtime_ns if self._meta and self._meta.exists() else None
+            if now is None or now != self._seen:
+                self._index.reload()
+                self._seen = now
+            return self._index.searcher()
+
+    def _open_writer(self) -> tantivy.IndexWriter:
+        if self._writer is None:
+            self._writer = self._index.writer(heap_size=WRITER_BYTES, num_threads=1)
+        return self._writer
+
+    def _commit(self, writer: tantivy.IndexWriter) -> None:
+        writer.commit()
+        self._index.reload()
+
+    def _stored(self, document: Document, text: str) -> tantivy.Document:
+        kept = {key: value for key, value in document.metadata.items() if value is not None}
+        stored = tantivy.Document()
+        stored.add_text("id", _id(document))
+        stored.add_text("text", spread_han(text))
+        stored.add_bytes("content", document.page_content.encode())
+        stored.add_json("metadata", json.loads(json.dumps(kept, default=str)))
+        return stored
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("text", tokenizer_name="words", index_option="freq")
+    builder.add_bytes_field("content", stored=True)
+    builder.add_json_field(
+        "metadata", stored=True, fast=True, tokenizer_name="raw", index_option="basic"
+    )
+    return builder.build()
+
+
+def _id(document: Document) -> str:
+    if document.id is None:
+        msg = "Every document needs an id: Document(id=..., page_content=...)"
+        raise ValueError(msg)
+    return document.id
+
+
+def _document(stored: tantivy.Document, score: float) -> Document:
+    metadata = {**stored["metadata"][0], "score": score}
+    return Document(
+        id=stored["id"][0], page_content=bytes(stored["content"][0]).decode(), metadata=metadata
+    )

@@ -1,0 +1,123 @@
+"""One small filter dialect over metadata, and what every store has to make of it.
+
+    {"lang": "zh"}                                   equal
+    {"year": {"$gte": 1990, "$lt": 2000}}            $eq $ne $gt $gte $lt $lte $in $nin $exists
+    {"$or": [{"lang": "zh"}, {"lang": "en"}]}        $and $or, of a list
+    {"$not": {"lang": "zh"}}                         $not, of one filter
+
+Several keys in one filter must all hold. A key that a document lacks fails every comparison but
+`$ne` and `$nin`. Numbers compare with numbers, strings with strings, booleans with booleans.
+
+A store's own translation may let more through than the filter (never less): what comes back is
+checked again with `matches`, so that a filter holds on every store alike.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Filter = Mapping[str, Any]
+
+Scalar = str | int | float | bool
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "$eq": operator.eq,
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
+_OPERATORS = {*_COMPARE, "$ne", "$in", "$nin", "$exists"}
+
+
+def matches(where: Filter | None, metadata: Mapping[str, Any]) -> bool:
+    """Whether the metadata passes the filter; None and the empty filter let all pass."""
+    return all(
+        any(matches(part, metadata) for part in value)
+        if key == "$or"
+        else all(matches(part, metadata) for part in value)
+        if key == "$and"
+        else not matches(value, metadata)
+        if key == "$not"
+        else all(_holds(name, given, metadata.get(key)) for name, given in conditions(value))
+        for key, value in (where or {}).items()
+    )
+
+
+def conditions(value: Any) -> list[tuple[str, Any]]:
+    """A key's value in a filter as pairs of operator and operand."""
+    return list(value.items()) if isinstance(value, Mapping) else [("$eq", value)]
+
+
+def check_filter(where: Filter | None) -> Filter:
+    """The filter itself, when it is one of the dialect.
+
+    Raises:
+        ValueError: It is not; the message names the part.
+    """
+    if where is None:
+        return {}
+    if not isinstance(where, Mapping):
+        msg = f"A filter is a dict such as {{'lang': 'zh'}}, not {where!r}"
+        raise ValueError(msg)  # noqa: TRY004
+    for key, value in where.items():
+        if key in ("$and", "$or"):
+            _check_parts(key, value)
+        elif key == "$not":
+            check_filter(value)
+        elif key.startswith("$"):
+            msg = f"Unknown operator {key!r} in a filter; there are $and, $or, $not"
+            raise ValueError(msg)
+        else:
+            _check_conditions(key, value)
+    return where
+
+
+def both_filters(fixed: Filter | None, asked: Filter | None) -> Filter:
+    """A filter that passes what both pass, so that a call can narrow but never widen."""
+    parts = [part for part in (check_filter(fixed), check_filter(asked)) if part]
+    return {"$and": parts} if len(parts) > 1 else (parts[0] if parts else {})
+
+
+def _check_parts(key: str, parts: Any) -> None:
+    if not isinstance(parts, Sequence) or isinstance(parts, str) or not parts:
+        msg = f"{key} takes a list of one or more filters, not {parts!r}"
+        raise ValueError(msg)
+    for part in parts:
+        check_filter(part)
+
+
+def _check_conditions(key: str, value: Any) -> None:
+    for name, given in conditions(value):
+        if name not in _OPERATORS:
+            msg = (
+                f"Unknown operator {name!r} for {key!r}; there are {', '.join(sorted(_OPERATORS))}"
+            )
+            raise ValueError(msg)
+        listed = name in ("$in", "$nin")
+        if listed and (not isinstance(given, Sequence) or isinstance(given, str) or not given):
+            msg = f"{name} of {key!r} takes a list of one or more values, not {given!r}"
+            raise ValueError(msg)
+        for scalar in given if listed else [given]:
+            if not isinstance(scalar, Scalar):
+                msg = f"{name} of {key!r} compares str, int, float or bool, not {scalar!r}"
+                raise ValueError(msg)  # noqa: TRY004
+
+
+def _holds(name: str, given: Any, value: Any) -> bool:
+    if name == "$exists":
+        return (value is not None) == bool(given)
+    if name == "$ne":
+        return not _holds("$eq", given, value)
+    if name == "$nin":
+        return not _holds("$in", given, value)
+    if name == "$in":
+        return any(_holds("$eq", one, value) for one in given)
+    return comparable_kind(value) == comparable_kind(given) and _COMPARE[name](value, given)
+
+
+def comparable_kind(value: Any) -> type:
+    """Two values compare when this is the same for both; bool is no number here."""
+    if isinstance(value, bool):
+        return bool
+    return float if isinstance(value, int | float) else type(value)

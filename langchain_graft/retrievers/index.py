@@ -1,0 +1,122 @@
+"""The seam between an index and LangChain: many queries in one call, and the retriever over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables.config import run_in_executor
+from pydantic import Field, field_validator
+
+from langchain_graft.models.compute import compute_pool
+from langchain_graft.retrievers.filters import Filter, both_filters, check_filter, matches
+from langchain_graft.retrievers.query import Query, as_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForRetrieverRun,
+        CallbackManagerForRetrieverRun,
+    )
+    from langchain_core.documents import Document
+
+DEFAULT_K = 4
+_WIDEN = 4
+
+
+@runtime_checkable
+class SearchIndex(Protocol):
+    """Something that ranks documents for several queries in one call."""
+
+    def search_many(
+        self,
+        queries: Sequence[Query],
+        *,
+        k: int,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[list[Document]]:
+        """Up to `k` documents per query, best first, with their score in `metadata["score"]`."""
+        ...
+
+
+class IndexRetriever(BaseRetriever):
+    """A LangChain retriever over a `VectorIndex` or a `BM25Index`.
+
+    `k` and `filter` can be given at construction and per call. A call's filter narrows the one
+    given at construction and can not widen it, so that one is safe as a tenant's border.
+    """
+
+    index: SearchIndex
+    k: int = Field(default=DEFAULT_K, ge=1)
+    filter: dict[str, Any] | None = None
+
+    @field_validator("filter")
+    @classmethod
+    def _known_operators(cls, where: dict[str, Any] | None) -> dict[str, Any] | None:
+        check_filter(where)
+        return where
+
+    def search_many(
+        self,
+        queries: Sequence[str | Query],
+        *,
+        k: int | None = None,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[list[Document]]:
+        """Rank documents for several queries: one embedding batch, one call of the index."""
+        k = self.k if k is None else k
+        if k < 1:
+            msg = f"k must be 1 or more, not {k!r}"
+            raise ValueError(msg)
+        where = both_filters(self.filter, filter)
+        return self.index.search_many([as_query(query) for query in queries], k=k, filter=where)
+
+    async def asearch_many(
+        self,
+        queries: Sequence[str | Query],
+        *,
+        k: int | None = None,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[list[Document]]:
+        """Like `search_many`, off the event loop."""
+        return await run_in_executor(compute_pool(), self.search_many, queries, k=k, filter=filter)
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002
+        k: int | None = None,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[Document]:
+        return self.search_many([query], k=k, filter=filter)[0]
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,  # noqa: ARG002
+        k: int | None = None,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[Document]:
+        return (await self.asearch_many([query], k=k, filter=filter))[0]
+
+
+def filtered(
+    search: Callable[[int], Sequence[Document]], *, k: int, where: Filter | None
+) -> list[Document]:
+    """The first `k` documents that pass the filter, searching wider while there are too few.
+
+    Args:
+        search: Gives up to that many documents, best first.
+        k: How many are wanted.
+        where: The filter; a store's translation of it may have let more through.
+    """
+    wanted = k
+    while True:
+        found = search(wanted)
+        passed = [document for document in found if matches(where, document.metadata)]
+        if len(passed) >= k or len(found) < wanted:
+            return passed[:k]
+        wanted *= _WIDEN

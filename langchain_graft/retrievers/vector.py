@@ -1,0 +1,269 @@
+"""Dense search on Chroma: embedded or over HTTP, each collection stamped with its embedder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.documents import Document
+
+from langchain_graft.errors import DigestMismatchError, MissingExtraError
+from langchain_graft.models.embeddings import embeddings_digest
+from langchain_graft.retrievers.filters import Filter, comparable_kind, conditions
+from langchain_graft.retrievers.index import DEFAULT_K, IndexRetriever, filtered
+from langchain_graft.retrievers.query import Query, embed_queries
+
+try:
+    import chromadb
+    from chromadb.config import Settings
+    from chromadb.errors import NotFoundError
+except ImportError as error:
+    raise MissingExtraError("vectors") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from chromadb.api import ClientAPI
+    from langchain_core.embeddings import Embeddings
+
+DIGEST_KEY = "graft_embedder"
+_EXTRA_KEY = "graft_json"
+_HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 32}
+
+
+def open_chroma(where: Path | str) -> ClientAPI:
+    """A Chroma client for a folder or for a server's address; it sends no telemetry.
+
+    Args:
+        where: A folder, or "http://host:port".
+    """
+    settings = Settings(anonymized_telemetry=False)
+    text = str(where)
+    if text.startswith(("http://", "https://")):
+        secure, _, address = text.partition("://")
+        host, _, port = address.rstrip("/").partition(":")
+        is_secure = secure == "https"
+        return chromadb.HttpClient(
+            host=host,
+            port=int(port or (443 if is_secure else 8000)),
+            ssl=is_secure,
+            settings=settings,
+        )
+    return chromadb.PersistentClient(path=text, settings=settings)
+
+
+class VectorIndex:
+    """A Chroma collection and the one embedder whose vectors it holds.
+
+    Several queries are embedded in one batch and asked in one call. The collection carries the
+    embedder's digest; with another embedder it can not be opened. One that was made elsewhere has
+    none and is taken over with `adopt=True`, by who knows which embedder wrote it.
+
+    May be used by several threads at once.
+
+    Args:
+        embeddings: The embedder.
+        client: A Chroma client, or what `open_chroma` takes: a folder or a server's address.
+        name: The collection's name.
+        adopt: Stamp a collection that has no digest with this embedder's.
+
+    Raises:
+        DigestMismatchError: The collection holds vectors of another embedder.
+    """
+
+    def __init__(
+        self,
+        embeddings: Embeddings,
+        client: ClientAPI | Path | str,
+        *,
+        name: str = "graft",
+        adopt: bool = False,
+    ) -> None:
+        self.embeddings = embeddings
+        self.digest = embeddings_digest(embeddings)
+        self._owns_client = isinstance(client, Path | str)
+        self._client = open_chroma(client) if isinstance(client, Path | str) else client
+        self._collection = self._open(name, adopt=adopt)
+        self._space = (self._collection.configuration.get("hnsw") or {}).get("space", "l2")
+
+    def _open(self, name: str, *, adopt: bool) -> chromadb.Collection:
+        try:
+            collection = self._client.get_collection(name, embedding_function=None)
+        except NotFoundError:
+            collection = self._client.get_or_create_collection(
+                name,
+                embedding_function=None,
+                metadata={DIGEST_KEY: self.digest},
+                configuration={"hnsw": _HNSW},  # type: ignore[arg-type]
+            )
+        found = (collection.metadata or {}).get(DIGEST_KEY)
+        if found is None and adopt:
+            kept = {k: v for k, v in (collection.metadata or {}).items() if ":" not in k}
+            collection.modify(metadata={**kept, DIGEST_KEY: self.digest})
+        elif found != self.digest:
+            raise DigestMismatchError(name, expected=self.digest, found=found)
+        return collection
+
+    def add(
+        self,
+        documents: Sequence[Document],
+        *,
+        texts: Sequence[str] | None = None,
+        vectors: Sequence[Sequence[float]] | None = None,
+    ) -> None:
+        """Put documents into the index; one whose id is there already is replaced.
+
+        Args:
+            documents: With ids, each once. Metadata of any JSON kind is kept; str, int, float and
+                bool can be filtered by.
+            texts: What is embedded for each; None: its `page_content`.
+            vectors: Their vectors, if this embedder has made them already.
+        """
+        ids = _ids(documents)
+        texts = [document.page_content for document in documents] if texts is None else texts
+        vectors = self.embeddings.embed_documents(list(texts)) if vectors is None else vectors
+        if known := self._collection.get(ids=ids, include=[])["ids"]:
+            self._collection.delete(ids=known)  # an upsert would keep metadata that is gone
+        step = self._client.get_max_batch_size()
+        for start in range(0, len(ids), step):
+            part = slice(start, start + step)
+            self._collection.add(
+                ids=ids[part],
+                embeddings=vectors[part],  # type: ignore[arg-type]
+                documents=[document.page_content for document in documents[part]],
+                metadatas=[_stored(document.metadata) for document in documents[part]],  # type: ignore[misc]
+            )
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Take documents out; ids that are not there are passed over."""
+        if wanted := list(ids):
+            self._collection.delete(ids=wanted)
+
+    def close(self) -> None:
+        """Close the client, if this index opened it."""
+        if self._owns_client:
+            self._client.close()  # type: ignore[attr-defined]
+
+    def ids(self) -> set[str]:
+        """Ids of all documents."""
+        return set(self._collection.get(include=[])["ids"])
+
+    def __len__(self) -> int:
+        return self._collection.count()
+
+    def search_many(
+        self,
+        queries: Sequence[Query],
+        *,
+        k: int = DEFAULT_K,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[list[Document]]:
+        """Up to `k` documents per query, the most similar first.
+
+        `metadata["score"]` is the cosine similarity, from -1 to 1. One embedding batch and one call
+        of Chroma; a filter that Chroma can not express may take a few more.
+        """
+        if not queries:
+            return []
+        vectors = embed_queries(self.embeddings, queries)
+        where = to_chroma(filter)
+        first = self._query(vectors, k, where)
+
+        def widen(number: int) -> Any:
+            def search(wanted: int) -> list[Document]:
+                if wanted == k:
+                    return first[number]
+                return self._query([vectors[number]], wanted, where)[0]
+
+            return search
+
+        return [filtered(widen(n), k=k, where=filter) for n in range(len(queries))]
+
+    def _query(
+        self, vectors: list[list[float]], k: int, where: dict[str, Any] | None
+    ) -> list[list[Document]]:
+        found = self._collection.query(
+            query_embeddings=vectors,  # type: ignore[arg-type]
+            n_results=k,
+            where=where,
+            include=["documents", "metadatas", "distances"],
+        )
+        columns = (found["ids"], found["documents"], found["metadatas"], found["distances"])
+        return [
+            [self._document(*row) for row in zip(*ranking, strict=True)]
+            for ranking in zip(*(column or [] for column in columns), strict=True)
+        ]
+
+    def _document(
+        self, id_: str, text: str | None, metadata: Mapping[str, Any] | None, distance: float
+    ) -> Document:
+        similarity = 1.0 - (distance / 2 if self._space == "l2" else distance)
+        restored = {**_restored(metadata or {}), "score": similarity}
+        return Document(id=id_, page_content=text or "", metadata=restored)
+
+    def as_retriever(
+        self,
+        *,
+        k: int = DEFAULT_K,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> IndexRetriever:
+        """A LangChain retriever over this index."""
+        return IndexRetriever(index=self, k=k, filter=dict(filter) if filter else None)
+
+
+def to_chroma(where: Filter | None) -> dict[str, Any] | None:
+    """The filter in Chroma's dialect; None lets all pass.
+
+    `$exists`, `$not` and comparisons of strings have no counterpart there and are left out, which
+    lets more through; `matches` decides in the end.
+    """
+    parts: list[dict[str, Any]] = []
+    for key, value in (where or {}).items():
+        if key == "$and":
+            parts += filter(None, map(to_chroma, value))
+        elif key == "$or":
+            choices = [to_chroma(part) for part in value]
+            parts += [_joined("$or", [c for c in choices if c])] if all(choices) else []
+        elif not key.startswith("$"):
+            parts += [part for name, given in conditions(value) for part in _term(key, name, given)]
+    return _joined("$and", parts) if parts else None
+
+
+def _term(key: str, name: str, given: Any) -> list[dict[str, Any]]:
+    if name in ("$in", "$nin"):
+        kinds = {comparable_kind(value) for value in given}
+        same = [[v for v in given if comparable_kind(v) is kind] for kind in kinds]
+        values = [[float(v) for v in vs] if comparable_kind(vs[0]) is float else vs for vs in same]
+        parts: list[dict[str, Any]] = [{key: {name: vs}} for vs in values]
+        return [_joined("$or", parts)] if name == "$in" else parts
+    comparing = name in ("$gt", "$gte", "$lt", "$lte")
+    if name == "$exists" or (comparing and comparable_kind(given) is not float):
+        return []
+    return [{key: {name: given}}]
+
+
+def _joined(name: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: parts} if len(parts) > 1 else parts[0]
+
+
+def _ids(documents: Sequence[Document]) -> list[str]:
+    ids = [document.id for document in documents]
+    if None in ids or len(set(ids)) != len(ids):
+        msg = "Every document needs an id of its own: Document(id=..., page_content=...)"
+        raise ValueError(msg)
+    return [str(id_) for id_ in ids]
+
+
+def _stored(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Scalars as they are; the rest, which Chroma does not take, as one JSON text."""
+    plain = {k: v for k, v in metadata.items() if isinstance(v, str | int | float | bool)}
+    rest = {k: v for k, v in metadata.items() if k not in plain and v is not None}
+    if rest:
+        plain[_EXTRA_KEY] = json.dumps(rest, ensure_ascii=False, default=str)
+    return plain or None
+
+
+def _restored(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {k: v for k, v in metadata.items() if k != _EXTRA_KEY}
+    return {**plain, **json.loads(metadata.get(_EXTRA_KEY, "{}"))}

@@ -1,0 +1,53 @@
+"""Text to words for a lexical index: Chinese in characters and pairs of them, English stemmed.
+
+Unigrams and bigrams need no dictionary and find more than a segmenter does (benchmarks/lexical.py
+has the figures for bigrams alone, for jieba and for both).
+"""
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from langchain_graft.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import tantivy
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff]+")
+_LONGEST_WORD = 60
+
+
+def spread_han(text: str) -> str:
+    """The text with each run of Chinese or Japanese characters as single ones and pairs.
+
+    "苹果II" becomes " 苹 果 苹果 II".
+    """
+    return _HAN.sub(lambda run: f" {' '.join([*run[0], *_pairs(run[0])])} ", text)
+
+
+@cache
+def word_analyzer() -> "tantivy.TextAnalyzer":
+    """Words of `spread_han` text: lower case, English stems, no word over 60 bytes."""
+    try:
+        import tantivy
+    except ImportError as error:
+        raise MissingExtraError("words") from error
+    steps = [
+        tantivy.Filter.remove_long(_LONGEST_WORD),
+        tantivy.Filter.lowercase(),
+        tantivy.Filter.ascii_fold(),
+        tantivy.Filter.stemmer("english"),
+    ]
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    for step in steps:
+        builder = builder.filter(step)
+    return builder.build()
+
+
+def words(text: str) -> list[str]:
+    """The words of a text as the index knows them, in order, repeated ones repeated."""
+    return list(word_analyzer().analyze(spread_han(text)))
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[n : n + 2] for n in range(len(run) - 1)]
