@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from langchain_core.embeddings import Embeddings
@@ -18,9 +18,10 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import Runnable
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.runnables import Runnable
 
 _PIECE = re.compile(r"\s*\S+\s*?")
 _WORD = re.compile(r"[\u3400-\u9fff]|\w+")
@@ -65,7 +66,7 @@ class ScriptedChatModel(BaseChatModel):
         self, tools: Sequence[Any], **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Tools are taken and not used: a scripted `AIMessage` may hold tool calls."""
-        return self.bind(tools=tools, **kwargs)  # type: ignore[return-value]
+        return self.bind(tools=tools, **kwargs)
 
     def _stream(
         self,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from langchain_core.prompts import BasePromptTemplate
     from langchain_core.runnables import Runnable
 
-THRESHOLD = 0.8
+THRESHOLD = 0.85
 """Least probability of yes (benchmarks/answerable.py shows what other thresholds give)."""
 _TOP = 20
 _YES = frozenset({"yes", "是", "有", "能"})
