@@ -54,6 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.beir:
         msg = "Name files or folders to ingest, or --beir FOLDER"
         raise ValueError(msg)
+    for path in arguments.paths:
+        if not path.exists():
+            msg = f"No such file or folder: {str(path)!r}"
+            raise FileNotFoundError(msg)
     with progress() as on_progress:
         kb = open_or_create(arguments, on_progress)
         report = ingest(kb, arguments, on_progress)

@@ -46,8 +46,9 @@ class ReplyCache(BaseCache):
             ChatGeneration(
                 message=AIMessage(
                     content=reply["text"],
+                    tool_calls=reply["tool_calls"],
                     usage_metadata=reply["usage"],
-                    response_metadata={"cached": True},
+                    response_metadata={**reply["metadata"], "cached": True},
                 )
             )
             for reply in json.loads(found[0])
@@ -55,11 +56,11 @@ class ReplyCache(BaseCache):
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Keep a reply."""
-        replies = [{"text": reply.text, "usage": _usage(reply)} for reply in return_val]
+        replies = [_plain(reply) for reply in return_val]
         with self._lock, self._database:
             self._database.execute(
                 "INSERT OR REPLACE INTO replies VALUES (?, ?)",
-                (_key(prompt, llm_string), json.dumps(replies, ensure_ascii=False)),
+                (_key(prompt, llm_string), json.dumps(replies, ensure_ascii=False, default=str)),
             )
 
     def clear(self, **_: Any) -> None:
@@ -81,6 +82,14 @@ def _key(prompt: str, llm_string: str) -> str:
     return hashlib.sha256(f"{llm_string}\0{prompt}".encode()).hexdigest()
 
 
-def _usage(reply: Generation) -> Any:
+def _plain(reply: Generation) -> dict[str, Any]:
+    """A reply as JSON values: its text, what it cost, and what came with it, such as logprobs."""
     message = reply.message if isinstance(reply, ChatGeneration) else None
-    return message.usage_metadata if isinstance(message, AIMessage) else None
+    if not isinstance(message, AIMessage):
+        return {"text": reply.text, "tool_calls": [], "usage": None, "metadata": {}}
+    return {
+        "text": reply.text,
+        "tool_calls": message.tool_calls,
+        "usage": message.usage_metadata,
+        "metadata": message.response_metadata,
+    }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_graft.knowledge_base.settings import IngestSettings
     from langchain_graft.models.tokens import TokenCounter
 
-_LANGUAGE_SAMPLE = 2000
+_LANGUAGE_SAMPLE = 400
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _HANGUL = re.compile(r"[\uac00-\ud7af]")

@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import re
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
 from langchain_graft.errors import MissingExtraError
-from langchain_graft.retrievers.filters import Filter, comparable_kind, conditions
-from langchain_graft.retrievers.index import DEFAULT_K, IndexRetriever, filtered
+from langchain_graft.retrievers.filters import (
+    Filter,
+    comparable_kind,
+    compares_alike,
+    conditions,
+    indexable,
+)
+from langchain_graft.retrievers.index import (
+    DEFAULT_K,
+    IndexRetriever,
+    check_search,
+    document_ids,
+    filtered,
+)
 from langchain_graft.retrievers.words import spread_han, word_analyzer, words
 
 try:
@@ -23,14 +36,15 @@ except ImportError as error:
     raise MissingExtraError("words") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tantivy import Searcher
 
     from langchain_graft.retrievers.query import Query
 
 WRITER_BYTES = 64_000_000
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_VALUE = 200
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _RANGES = {"$gt": "{{{} TO *]", "$gte": "[{} TO *]", "$lt": "[* TO {}}}", "$lte": "[* TO {}]"}
 
 
@@ -62,15 +76,18 @@ class BM25Index:
         """Put documents into the index; one whose id is there already is replaced.
 
         Args:
-            documents: With ids, each once.
+            documents: With ids, each once. Metadata of any JSON kind is kept; str, int, float and
+                bool can be filtered by.
             texts: What is indexed for each; None: its `page_content`.
         """
+        ids = document_ids(documents)
         texts = [document.page_content for document in documents] if texts is None else texts
+        stored = [_stored(document, text) for document, text in zip(documents, texts, strict=True)]
         with self._lock:
             writer = self._open_writer()
-            for document, text in zip(documents, texts, strict=True):
-                writer.delete_documents_by_term("id", _id(document))
-                writer.add_document(self._stored(document, text))
+            for id_, document in zip(ids, stored, strict=True):
+                writer.delete_documents_by_term("id", id_)
+                writer.add_document(document)
             self._commit(writer)
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -105,6 +122,7 @@ class BM25Index:
         filter: Filter | None = None,  # noqa: A002
     ) -> list[list[Document]]:
         """Up to `k` documents per query, best first; `metadata["score"]` is BM25's."""
+        check_search(k, filter)
         searcher = self._searcher()
         allowed = self._to_tantivy(filter)
         return [self._search(searcher, query.text, allowed, k, filter) for query in queries]
@@ -163,13 +181,18 @@ class BM25Index:
 
     def _term(self, key: str, name: str, given: Any) -> TantivyQuery | None:
         field = f"metadata.{key}"
-        if name == "$eq":
-            return TantivyQuery.term_query(self._schema, field, given)
         if name == "$in":
-            either = [(Occur.Should, self._term(key, "$eq", one)) for one in given]
-            return TantivyQuery.boolean_query(either)  # type: ignore[arg-type]
+            either = [self._term(key, "$eq", one) for one in given]
+            if not all(either):
+                return None
+            return TantivyQuery.boolean_query([(Occur.Should, one) for one in either if one])
+        if not compares_alike(given):
+            return None
+        if name == "$eq":
+            return TantivyQuery.term_query(self._schema, field, _value(given))
         if name in _RANGES and comparable_kind(given) is float:
-            return self._index.parse_query(f"{field}:{_RANGES[name].format(given)}")
+            number = f"{Decimal(given):f}"  # the query's grammar knows no exponents
+            return self._index.parse_query(f"{field}:{_RANGES[name].format(number)}")
         return None
 
     def _searcher(self) -> Searcher:
@@ -190,36 +213,39 @@ class BM25Index:
         writer.commit()
         self._index.reload()
 
-    def _stored(self, document: Document, text: str) -> tantivy.Document:
-        kept = {key: value for key, value in document.metadata.items() if value is not None}
-        stored = tantivy.Document()
-        stored.add_text("id", _id(document))
-        stored.add_text("text", spread_han(text))
-        stored.add_bytes("content", document.page_content.encode())
-        stored.add_json("metadata", json.loads(json.dumps(kept, default=str)))
-        return stored
-
 
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("text", tokenizer_name="words", index_option="freq")
     builder.add_bytes_field("content", stored=True)
-    builder.add_json_field(
-        "metadata", stored=True, fast=True, tokenizer_name="raw", index_option="basic"
-    )
+    builder.add_bytes_field("details", stored=True)
+    builder.add_json_field("metadata", fast=True, tokenizer_name="raw", index_option="basic")
     return builder.build()
 
 
-def _id(document: Document) -> str:
-    if document.id is None:
-        msg = "Every document needs an id: Document(id=..., page_content=...)"
-        raise ValueError(msg)
-    return document.id
+def _stored(document: Document, text: str) -> tantivy.Document:
+    details = json.dumps(document.metadata, ensure_ascii=False, default=str)
+    stored = tantivy.Document()
+    stored.add_text("id", str(document.id))
+    stored.add_text("text", spread_han(text))
+    stored.add_bytes("content", document.page_content.encode())
+    stored.add_bytes("details", details.encode())
+    stored.add_json("metadata", _values(document.metadata))
+    return stored
+
+
+def _values(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _value(value) for key, value in indexable(metadata).items()}
+
+
+def _value(value: Any) -> Any:
+    """A value as it is indexed: a bare string would be taken for a date where it looks like one."""
+    return f"={value[:_LONGEST_VALUE]}" if isinstance(value, str) else value
 
 
 def _document(stored: tantivy.Document, score: float) -> Document:
-    metadata = {**stored["metadata"][0], "score": score}
+    metadata = {**json.loads(bytes(stored["details"][0])), "score": score}
     return Document(
         id=stored["id"][0], page_content=bytes(stored["content"][0]).decode(), metadata=metadata
     )

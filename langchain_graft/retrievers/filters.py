@@ -12,6 +12,7 @@ A store's own translation may let more through than the filter (never less): wha
 checked again with `matches`, so that a filter holds on every store alike.
 """
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,6 +29,9 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "$lte": operator.le,
 }
 _OPERATORS = {*_COMPARE, "$ne", "$in", "$nin", "$exists"}
+_MOST_EXACT = 2**53
+_MOST_WHOLE = 2**63
+_MOST_NUMBER = 1e308
 
 
 def matches(where: Filter | None, metadata: Mapping[str, Any]) -> bool:
@@ -121,3 +125,24 @@ def comparable_kind(value: Any) -> type:
     if isinstance(value, bool):
         return bool
     return float if isinstance(value, int | float) else type(value)
+
+
+def compares_alike(operand: Any) -> bool:
+    """Whether a store compares with this operand as Python does; a larger number is rounded."""
+    return comparable_kind(operand) is not float or abs(operand) <= _MOST_EXACT
+
+
+def indexable(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
+    """What a store can filter by: the scalars, numbers brought into the range that it can hold."""
+    return {
+        key: _in_range(value)
+        for key, value in metadata.items()
+        if isinstance(value, Scalar) and not (isinstance(value, float) and math.isnan(value))
+    }
+
+
+def _in_range(value: Scalar) -> Scalar:
+    if isinstance(value, bool | str):
+        return value
+    near = max(-_MOST_NUMBER, min(value, _MOST_NUMBER))
+    return near if abs(near) < _MOST_WHOLE else float(near)

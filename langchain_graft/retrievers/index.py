@@ -66,10 +66,8 @@ class IndexRetriever(BaseRetriever):
     ) -> list[list[Document]]:
         """Rank documents for several queries: one embedding batch, one call of the index."""
         k = self.k if k is None else k
-        if k < 1:
-            msg = f"k must be 1 or more, not {k!r}"
-            raise ValueError(msg)
         where = both_filters(self.filter, filter)
+        check_search(k, where)
         return self.index.search_many([as_query(query) for query in queries], k=k, filter=where)
 
     async def asearch_many(
@@ -101,6 +99,27 @@ class IndexRetriever(BaseRetriever):
         filter: Filter | None = None,  # noqa: A002
     ) -> list[Document]:
         return (await self.asearch_many([query], k=k, filter=filter))[0]
+
+
+def check_search(k: int, where: Filter | None) -> None:
+    """Raise ValueError when `k` is below 1 or the filter is none of the dialect."""
+    if k < 1:
+        msg = f"k must be 1 or more, not {k!r}"
+        raise ValueError(msg)
+    check_filter(where)
+
+
+def document_ids(documents: Sequence[Document]) -> list[str]:
+    """The documents' ids.
+
+    Raises:
+        ValueError: One has none, or another one's.
+    """
+    ids = [document.id for document in documents]
+    if None in ids or len(set(ids)) != len(ids):
+        msg = "Every document needs an id of its own: Document(id=..., page_content=...)"
+        raise ValueError(msg)
+    return [str(id_) for id_ in ids]
 
 
 def filtered(

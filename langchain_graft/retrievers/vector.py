@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,20 @@ from langchain_core.documents import Document
 
 from langchain_graft.errors import DigestMismatchError, MissingExtraError
 from langchain_graft.models.embeddings import embeddings_digest
-from langchain_graft.retrievers.filters import Filter, comparable_kind, conditions
-from langchain_graft.retrievers.index import DEFAULT_K, IndexRetriever, filtered
+from langchain_graft.retrievers.filters import (
+    Filter,
+    comparable_kind,
+    compares_alike,
+    conditions,
+    indexable,
+)
+from langchain_graft.retrievers.index import (
+    DEFAULT_K,
+    IndexRetriever,
+    check_search,
+    document_ids,
+    filtered,
+)
 from langchain_graft.retrievers.query import Query, embed_queries
 
 try:
@@ -22,13 +36,22 @@ except ImportError as error:
     raise MissingExtraError("vectors") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from chromadb.api import ClientAPI
     from langchain_core.embeddings import Embeddings
 
 DIGEST_KEY = "graft_embedder"
 _EXTRA_KEY = "graft_json"
+_FREE_KEY = re.compile(r"(?!chroma:)[^#$].*", re.DOTALL)
+# Chroma cuts a fraction off before it compares it with whole numbers.
+_ROUNDED: dict[str, Callable[[float], float]] = {
+    "$eq": lambda number: number,
+    "$gt": math.floor,
+    "$gte": math.floor,
+    "$lt": math.ceil,
+    "$lte": math.ceil,
+}
 _HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 32}
 
 
@@ -120,14 +143,12 @@ class VectorIndex:
             texts: What is embedded for each; None: its `page_content`.
             vectors: Their vectors, if this embedder has made them already.
         """
-        ids = _ids(documents)
+        ids = document_ids(documents)
         texts = [document.page_content for document in documents] if texts is None else texts
         vectors = self.embeddings.embed_documents(list(texts)) if vectors is None else vectors
-        if known := self._collection.get(ids=ids, include=[])["ids"]:
-            self._collection.delete(ids=known)  # an upsert would keep metadata that is gone
-        step = self._client.get_max_batch_size()
-        for start in range(0, len(ids), step):
-            part = slice(start, start + step)
+        for part in self._parts(len(ids)):
+            if known := self._collection.get(ids=ids[part], include=[])["ids"]:
+                self._collection.delete(ids=known)  # an upsert would keep metadata that is gone
             self._collection.add(
                 ids=ids[part],
                 embeddings=vectors[part],  # type: ignore[arg-type]
@@ -137,8 +158,9 @@ class VectorIndex:
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take documents out; ids that are not there are passed over."""
-        if wanted := list(ids):
-            self._collection.delete(ids=wanted)
+        wanted = list(ids)
+        for part in self._parts(len(wanted)):
+            self._collection.delete(ids=wanted[part])
 
     def close(self) -> None:
         """Close the client, if this index opened it."""
@@ -164,6 +186,7 @@ class VectorIndex:
         `metadata["score"]` is the cosine similarity, from -1 to 1. One embedding batch and one call
         of Chroma; a filter that Chroma can not express may take a few more.
         """
+        check_search(k, filter)
         if not queries:
             return []
         vectors = embed_queries(self.embeddings, queries)
@@ -179,6 +202,11 @@ class VectorIndex:
             return search
 
         return [filtered(widen(n), k=k, where=filter) for n in range(len(queries))]
+
+    def _parts(self, count: int) -> list[slice]:
+        """So many documents as parts that Chroma takes at once."""
+        step = self._client.get_max_batch_size()
+        return [slice(start, start + step) for start in range(0, count, step)]
 
     def _query(
         self, vectors: list[list[float]], k: int, where: dict[str, Any] | None
@@ -215,8 +243,8 @@ class VectorIndex:
 def to_chroma(where: Filter | None) -> dict[str, Any] | None:
     """The filter in Chroma's dialect; None lets all pass.
 
-    `$exists`, `$not` and comparisons of strings have no counterpart there and are left out, which
-    lets more through; `matches` decides in the end.
+    What has no counterpart there (`$exists`, `$not`, `$ne`, `$nin`, comparisons of strings) is left
+    out, which lets more through; `matches` decides in the end.
     """
     parts: list[dict[str, Any]] = []
     for key, value in (where or {}).items():
@@ -225,40 +253,35 @@ def to_chroma(where: Filter | None) -> dict[str, Any] | None:
         elif key == "$or":
             choices = [to_chroma(part) for part in value]
             parts += [_joined("$or", [c for c in choices if c])] if all(choices) else []
-        elif not key.startswith("$"):
+        elif _FREE_KEY.fullmatch(key):
             parts += [part for name, given in conditions(value) for part in _term(key, name, given)]
     return _joined("$and", parts) if parts else None
 
 
 def _term(key: str, name: str, given: Any) -> list[dict[str, Any]]:
-    if name in ("$in", "$nin"):
+    if name == "$in":
         kinds = {comparable_kind(value) for value in given}
-        same = [[v for v in given if comparable_kind(v) is kind] for kind in kinds]
-        values = [[float(v) for v in vs] if comparable_kind(vs[0]) is float else vs for vs in same]
+        same = [[value for value in given if comparable_kind(value) is kind] for kind in kinds]
+        values = [list(map(float, vs)) if comparable_kind(vs[0]) is float else vs for vs in same]
         parts: list[dict[str, Any]] = [{key: {name: vs}} for vs in values]
-        return [_joined("$or", parts)] if name == "$in" else parts
-    comparing = name in ("$gt", "$gte", "$lt", "$lte")
-    if name == "$exists" or (comparing and comparable_kind(given) is not float):
+        return [_joined("$or", parts)] if all(map(compares_alike, given)) else []
+    if name not in _ROUNDED or not compares_alike(given):
         return []
-    return [{key: {name: given}}]
+    if comparable_kind(given) is float:
+        return [{key: {name: _ROUNDED[name](given)}}]
+    return [{key: {name: given}}] if name == "$eq" else []
 
 
 def _joined(name: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: parts} if len(parts) > 1 else parts[0]
 
 
-def _ids(documents: Sequence[Document]) -> list[str]:
-    ids = [document.id for document in documents]
-    if None in ids or len(set(ids)) != len(ids):
-        msg = "Every document needs an id of its own: Document(id=..., page_content=...)"
-        raise ValueError(msg)
-    return [str(id_) for id_ in ids]
-
-
 def _stored(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
     """Scalars as they are; the rest, which Chroma does not take, as one JSON text."""
-    plain = {k: v for k, v in metadata.items() if isinstance(v, str | int | float | bool)}
-    rest = {k: v for k, v in metadata.items() if k not in plain and v is not None}
+    plain: dict[str, Any] = {
+        key: value for key, value in indexable(metadata).items() if _FREE_KEY.fullmatch(key)
+    }
+    rest = {k: v for k, v in metadata.items() if k not in plain or plain[k] is not v}
     if rest:
         plain[_EXTRA_KEY] = json.dumps(rest, ensure_ascii=False, default=str)
     return plain or None

@@ -1,0 +1,202 @@
+"""Lexical search: ours on tantivy against bm25s and SQLite FTS5; and how to index Chinese.
+
+nDCG@10 and time per query on scifact (test) and cmrc2018 (dev), then the time per query on scifact
+twenty times over (about 104,000 documents), all in one run.
+
+    GRAFT_BENCH_DATA=... python benchmarks/lexical.py
+"""
+
+import re
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import bm25s
+import rjieba
+import Stemmer
+import tantivy
+from langchain_core.documents import Document
+from report import data_folder, finish, print_table
+
+from langchain_graft.evaluation.datasets import load_beir, load_beir_corpus
+from langchain_graft.evaluation.ranking import ranking_metrics
+from langchain_graft.retrievers import words
+from langchain_graft.retrievers.bm25 import BM25Index
+from langchain_graft.retrievers.query import Query
+
+K = 10
+COPIES = 20
+TIMED_QUERIES = 300
+HAN = re.compile(r"[\u3400-\u9fff]+")
+
+Search = Callable[[str], list[str]]
+
+
+def ours(corpus: Mapping[str, tuple[str, str]]) -> Search:
+    index = BM25Index(tempfile.mkdtemp())
+    documents = [Document(id=id_, page_content=text) for id_, (_, text) in corpus.items()]
+    texts = [f"{title}\n{title}\n{text}" for title, text in corpus.values()]
+    for start in range(0, len(documents), 10_000):
+        part = slice(start, start + 10_000)
+        index.add(documents[part], texts=texts[part])
+    index.close()
+    return lambda query: [str(d.id) for d in index.search_many([Query(query)], k=K)[0]]
+
+
+def bm25s_search(corpus: Mapping[str, tuple[str, str]]) -> Search:
+    ids = list(corpus)
+    stemmer = Stemmer.Stemmer("english")
+
+    def tokenize(texts: Sequence[str]) -> object:
+        spread = [words.spread_han(text) for text in texts]
+        return bm25s.tokenize(
+            spread,
+            stopwords="en",
+            stemmer=stemmer,
+            show_progress=False,
+            token_pattern=r"(?u)\b\w+\b",
+        )
+
+    index = bm25s.BM25()
+    texts = [f"{title}\n{text}" for title, text in corpus.values()]
+    index.index(tokenize(texts), show_progress=False)
+
+    def search(query: str) -> list[str]:
+        found, _ = index.retrieve(tokenize([query]), k=K, show_progress=False)
+        return [ids[n] for n in found[0]]
+
+    return search
+
+
+def fts5_search(corpus: Mapping[str, tuple[str, str]]) -> Search:
+    database = sqlite3.connect(tempfile.mkdtemp() + "/fts.sqlite")
+    database.execute("CREATE VIRTUAL TABLE t USING fts5(id UNINDEXED, text, tokenize='porter')")
+    database.executemany(
+        "INSERT INTO t VALUES (?, ?)",
+        ((id_, words.spread_han(f"{title}\n{text}")) for id_, (title, text) in corpus.items()),
+    )
+    database.commit()
+
+    def search(query: str) -> list[str]:
+        asked = " OR ".join(f'"{word}"' for word in dict.fromkeys(words.words(query)))
+        rows = database.execute(
+            "SELECT id FROM t WHERE t MATCH ? ORDER BY rank LIMIT ?", (asked, K)
+        )
+        return [row[0] for row in rows]
+
+    return search
+
+
+def measure(search: Search, queries: Mapping[str, str]) -> tuple[dict[str, list[str]], float]:
+    """Rankings, and milliseconds per query."""
+    for query in list(queries.values())[:5]:
+        search(query)
+    started = time.perf_counter()
+    rankings = {id_: search(query) for id_, query in queries.items()}
+    return rankings, (time.perf_counter() - started) / len(queries) * 1e3
+
+
+def corpus_of(name: str) -> dict[str, tuple[str, str]]:
+    return {id_: (title, text) for id_, title, text in load_beir_corpus(data_folder(name))}
+
+
+def segmenters() -> dict[str, Callable[[str], str]]:
+    """Ways to put spaces into Chinese text."""
+
+    def pairs(text: str) -> str:
+        return HAN.sub(
+            lambda run: f" {' '.join(a + b for a, b in pairwise(run[0])) or run[0]} ", text
+        )
+
+    def jieba(text: str) -> str:
+        return HAN.sub(lambda run: f" {' '.join(rjieba.cut(run[0]))} ", text)
+
+    return {
+        "characters and pairs (ours)": words.spread_han,
+        "pairs": pairs,
+        "jieba": jieba,
+        "jieba and pairs": lambda text: f"{jieba(text)} {pairs(text)}",
+    }
+
+
+def segmented_search(
+    corpus: Mapping[str, tuple[str, str]], segment: Callable[[str], str]
+) -> Search:
+    """Tantivy as our index uses it, with another segmenter."""
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("id", stored=True, tokenizer_name="raw")
+    builder.add_text_field("text", tokenizer_name="words", index_option="freq")
+    schema = builder.build()
+    index = tantivy.Index(schema)
+    analyzer = words.word_analyzer()
+    index.register_tokenizer("words", analyzer)
+    writer = index.writer(num_threads=1)
+    for id_, (title, text) in corpus.items():
+        writer.add_document(tantivy.Document(id=[id_], text=[segment(f"{title}\n{title}\n{text}")]))
+    writer.commit()
+    index.reload()
+    searcher = index.searcher()
+
+    def search(query: str) -> list[str]:
+        terms = dict.fromkeys(analyzer.analyze(segment(query)))
+        asked = tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Should, tantivy.Query.term_query(schema, "text", term, "freq"))
+                for term in terms
+            ]
+        )
+        hits = searcher.search(asked, limit=K, count=False).hits
+        return [searcher.doc(address)["id"][0] for _, address in hits]
+
+    return search
+
+
+def chinese() -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for name in ("cmrc2018", "zh_medical_dialogue"):
+        corpus = corpus_of(name)
+        queries, judged = load_beir(data_folder(name), split="dev")
+        for label, segment in segmenters().items():
+            rankings, ms = measure(segmented_search(corpus, segment), queries)
+            ndcg = ranking_metrics(rankings, judged, k=K)[f"ndcg@{K}"]
+            rows.append((name, label, sum(ndcg.values()) / len(ndcg), ms))
+    print_table("Chinese, four ways", ("data", "indexed as", "nDCG@10", "ms a query"), rows)
+    return rows
+
+
+def main() -> None:
+    figures: dict[str, object] = {}
+    systems = {"ours (tantivy)": ours, "bm25s": bm25s_search, "SQLite FTS5": fts5_search}
+    rows = []
+    for name, split in (("scifact", "test"), ("cmrc2018", "dev")):
+        corpus = corpus_of(name)
+        queries, judged = load_beir(data_folder(name), split=split)
+        for label, build in systems.items():
+            started = time.perf_counter()
+            search = build(corpus)
+            seconds = time.perf_counter() - started
+            rankings, ms = measure(search, queries)
+            ndcg = ranking_metrics(rankings, judged, k=K)[f"ndcg@{K}"]
+            rows.append((name, label, sum(ndcg.values()) / len(ndcg), ms, seconds))
+    names = ("data", "system", "nDCG@10", "ms a query", "build s")
+    print_table("Quality and time", names, rows)
+    figures["quality"] = [list(row) for row in rows]
+
+    corpus = corpus_of("scifact")
+    many = {f"{n}:{id_}": value for n in range(COPIES) for id_, value in corpus.items()}
+    queries, _ = load_beir(data_folder("scifact"))
+    timed = dict(list(queries.items())[:TIMED_QUERIES])
+    times = {label: measure(build(many), timed)[1] for label, build in systems.items()}
+    mine = times["ours (tantivy)"]
+    rows = [(label, len(many), ms, mine / ms) for label, ms in times.items()]
+    names = ("system", "documents", "ms a query", "ours / this")
+    print_table("At scale", names, rows)
+    figures["scale"] = {label: ms for label, ms in times.items()}
+    figures["chinese"] = chinese()
+    finish("lexical", figures, packages=("tantivy", "bm25s", "rjieba"))
+
+
+if __name__ == "__main__":
+    main()

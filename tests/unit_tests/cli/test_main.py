@@ -1,0 +1,115 @@
+"""The `graft` command without a knowledge base: help, wrong use, exit codes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from langchain_graft.cli.main import COMMANDS, main
+from langchain_graft.knowledge_base import KnowledgeBase
+from langchain_graft.testing import HashEmbeddings
+
+
+def run(*arguments: str) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as stop:  # argparse's own way out
+        return int(stop.code or 0)
+
+
+def test_help_lists_every_command(capsys):
+    assert run("--help") == 0
+    told = capsys.readouterr().out
+    assert all(f"    {name} " in told for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples(command, capsys):
+    assert run(command, "--help") == 0
+    told = capsys.readouterr().out
+    assert f"graft {command}" in told
+    assert "examples:" in told
+
+
+def test_help_loads_no_library():
+    code = (
+        "import sys; from langchain_graft.cli import main\n"
+        "try: main(['ask', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'langchain_core', 'rich', 'torch', 'chromadb', 'numpy', 'pydantic'}\n"
+        "print('loaded', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("fly",),
+        ("ask", "Who?"),
+        ("ask", "Who?", "--kb", "x", "-k", "0"),
+        ("ask", "Who?", "--kb", "x", "--filter", "{lang: zh}"),
+        ("ask", "Who?", "--kb", "x", "--filter", '{"lang": {"$like": "z"}}'),
+        ("ask", "  ", "--kb", "x"),
+        ("ingest", "--kb", "x"),
+        ("ingest", "no-such-file", "--kb", "x", "--embeddings", "minilm"),
+        ("eval", "--kb", "x"),
+        ("models", "pull"),
+    ],
+)
+def test_wrong_use_is_2_with_a_reason(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err) > 20
+
+
+@pytest.mark.parametrize("command", ["status", "ask", "chat", "eval", "remove"])
+def test_no_knowledge_base_is_1_and_says_how_to_make_one(command, capsys, tmp_path):
+    folder = str(tmp_path / "none")
+    more = {
+        "ask": ["Who?"],
+        "remove": ["a.md"],
+        "eval": ["--questions", str(tmp_path / "questions.jsonl")],
+    }
+    assert run(command, *more.get(command, []), "--kb", folder) == 1
+    assert "graft ingest" in capsys.readouterr().err
+
+
+def test_status_needs_no_embedder(capsys, tmp_path):
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents/a.md").write_text("# A\n\nAltair was a kit.", encoding="utf-8")
+    (tmp_path / "documents/b.pdf").write_bytes(b"")
+    kb = KnowledgeBase.create(tmp_path / "kb", embeddings=HashEmbeddings())
+    kb.ingest(tmp_path / "documents")
+
+    assert run("status", "--kb", str(tmp_path / "kb"), "--json") == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["documents"] == {"ready": 1, "failed": 1}
+    assert "0 bytes" in status["failures"]["b.pdf"]
+
+    assert run("status", "--kb", str(tmp_path / "kb")) == 0
+    assert "b.pdf" in capsys.readouterr().out
+
+
+def test_an_unknown_model_names_those_that_there_are(capsys, tmp_path):
+    folder = tmp_path / "kb"
+    assert run("ingest", str(tmp_path), "--kb", str(folder), "--embeddings", "bge") == 1
+    told = capsys.readouterr().err
+    assert "'bge'" in told
+    assert "minilm" in told
+
+
+def test_interrupting_is_130_and_says_that_nothing_is_lost(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("langchain_graft.knowledge_base.status.read_status", interrupted)
+    assert run("status", "--kb", "anything") == 130
+    assert "run it again" in capsys.readouterr().err
