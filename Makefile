@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 test: lint type unit integration
 
 unit: $(VENV)/.installed
-	$(PYTEST) tests/unit_tests --disable-socket --allow-unix-socket
+	$(PYTEST) tests/unit_tests --disable-socket --allow-hosts=127.0.0.1 --allow-unix-socket
 
 integration: $(VENV)/.installed
 	$(PYTEST) tests/integration_tests
@@ -36,7 +36,7 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/report.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 constraints: $(BIN)/uv
 	$(UV) pip compile --universal --python-version 3.11 --all-extras --group test --group lint \
