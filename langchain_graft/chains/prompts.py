@@ -12,15 +12,12 @@ RAG_PROMPT = ChatPromptTemplate.from_messages(
     [
         (
             "system",
-            (
-                f"{_SYSTEM}\n"
-                "- Use only facts that stand in the sources. Behind each sentence put the number "
-                "of the "
-                "source that it comes from, such as [2].\n"
-                "- Answer briefly: one to three sentences.\n"
-                "- If the sources do not contain the answer, reply only: {refusal}\n"
-                "- {language_rule}"
-            ),
+            f"{_SYSTEM}\n"
+            "- Use only facts that stand in the sources. Behind each sentence put the number of "
+            "the source that it comes from, such as [2].\n"
+            "- Answer briefly: one to three sentences.\n"
+            "- If the sources do not contain the answer, reply only: {refusal}\n"
+            "- {language_rule}",
         ),
         ("human", _SOURCES_FIRST.rstrip()),
     ]
@@ -55,13 +52,9 @@ CONDENSE_PROMPT = ChatPromptTemplate.from_messages(
     [
         (
             "system",
-            (
-                "Rewrite the last question so that it can be understood without the "
-                "conversation: put "
-                "the names in for words such as it, he, she or they. Keep its language. Reply "
-                "with the "
-                "question alone. If it can be understood as it is, repeat it."
-            ),
+            "Rewrite the last question so that it can be understood without the conversation: put "
+            "the names in for words such as it, he, she or they. Keep its language. Reply with the "
+            "question alone. If it can be understood as it is, repeat it.",
         ),
         ("human", "Conversation:\n{conversation}\n\nLast question: {input}\n\nRewritten question:"),
     ]
