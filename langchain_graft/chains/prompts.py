@@ -8,19 +8,14 @@ _SYSTEM = "You answer questions from numbered sources, and from nothing else."
 _SOURCES_FIRST = "Sources:\n\n{sources}\n\nQuestion: {input}\n\n"
 
 # Own wording. For models that follow several instructions at once.
+_RULES = """\
+- Use only facts that stand in the sources. Behind each sentence put the number of the source that \
+it comes from, such as [2].
+- Answer briefly: one to three sentences.
+- If the sources do not contain the answer, reply only: {refusal}
+- {language_rule}"""
 RAG_PROMPT = ChatPromptTemplate.from_messages(
-    [
-        (
-            "system",
-            f"{_SYSTEM}\n"
-            "- Use only facts that stand in the sources. Behind each sentence put the number of "
-            "the source that it comes from, such as [2].\n"
-            "- Answer briefly: one to three sentences.\n"
-            "- If the sources do not contain the answer, reply only: {refusal}\n"
-            "- {language_rule}",
-        ),
-        ("human", _SOURCES_FIRST.rstrip()),
-    ]
+    [("system", f"{_SYSTEM}\n{_RULES}"), ("human", _SOURCES_FIRST.rstrip())]
 )
 
 # Own wording. For small models, which do better when they are asked one thing at a time: whether
@@ -48,14 +43,13 @@ ANSWERABLE_PROMPT = ChatPromptTemplate.from_messages(
 )
 
 # The instruction of LangChain's create_history_aware_retriever example, shortened.
+_CONDENSE = """\
+Rewrite the last question so that it can be understood without the conversation: put the names in \
+for words such as it, he, she or they. Keep its language. Reply with the question alone. If it can \
+be understood as it is, repeat it."""
 CONDENSE_PROMPT = ChatPromptTemplate.from_messages(
     [
-        (
-            "system",
-            "Rewrite the last question so that it can be understood without the conversation: put "
-            "the names in for words such as it, he, she or they. Keep its language. Reply with the "
-            "question alone. If it can be understood as it is, repeat it.",
-        ),
+        ("system", _CONDENSE),
         ("human", "Conversation:\n{conversation}\n\nLast question: {input}\n\nRewritten question:"),
     ]
 )
