@@ -30,6 +30,12 @@ _STOP_WORDS = frozenset(
 _STOP_HAN = frozenset("的了是在和与及或也都而则这那它他她其被把将从到于之以为有个等所")
 _HAN_DIGITS = "零一二三四五六七八九"
 _HAN_NUMBER = re.compile(r"[二三四五六七八九]?十[一二三四五六七八九]?|[二三四五六七八九]")
+_NAME = re.compile(r"(?<=[\w,;:] )[\"'“‘(]*[A-Z][^\W_]+")
+_NEGATED = re.compile(
+    r"\b(?:not|never|cannot|no longer|[a-z]+n['’]t)\s+(?:[\w'’-]+\s+){0,3}[\w'’-]+"
+    r"|(?:不(?![仅但同断久少过管])|没|未|并非)[\u4e00-\u9fff]{1,8}",
+    re.IGNORECASE,
+)
 _WINDOW_SENTENCES = 3
 _EQUAL = 1e-9
 
@@ -51,9 +57,15 @@ def find_support(
     The claim's content words (English by stem, Chinese by pairs of characters) are looked up in
     every run of up to three sentences; those that stood in the question count `ASKED_WEIGHT`, the
     others, which are what the claim adds, 1. The run with the largest share is the support, the
-    shorter one where two are equal. It holds when the share is `HOLDS` or more and every number of
-    the claim stands in the passage, the question or above it. Where claim and passage are in
-    different scripts, only numbers and names in Latin letters are compared. Negation is not seen.
+    shorter one where two are equal. It holds when
+
+    - the share is `HOLDS` or more,
+    - every number and every name in Latin letters of the claim stands in the passage, in the
+      question or in `about`,
+    - what the claim says of a word is not what the run denies, or the reverse: a word behind a
+      negation does not match one that stands without.
+
+    Where claim and passage are in different scripts, only numbers and Latin words are compared.
 
     Args:
         claim: A sentence; citation marks in it are passed over.
@@ -71,15 +83,21 @@ def find_support(
     if not weights.keys() & set().union(*said):
         return None
     score, first, last = _best_run(weights, said, _content(about))
-    numbers = _numbers(claim) <= _numbers(f"{passage} {about} {question}")
     span = Span(spans[first].start, spans[last].end)
-    return Support(span, score, holds=numbers and score >= HOLDS)
+    known = f"{passage} {about} {question}"
+    holds = (
+        score >= HOLDS
+        and _numbers(claim) <= _numbers(known)
+        and (_differ_in_script(claim, passage) or _names(claim) <= _content(known))
+        and not _contradict(claim, passage[span.start : span.end])
+    )
+    return Support(span, score, holds=holds)
 
 
 def _weights(claim: str, passage: str, question: str) -> dict[str, float]:
     """The claim's words and how much each counts."""
     wanted = _content(claim)
-    if bool(_HAN.search(claim)) != bool(_HAN.search(passage)):
+    if _differ_in_script(claim, passage):
         wanted = {word for word in wanted if word.isascii()}
     asked = _content(question)
     if wanted <= asked:
@@ -101,6 +119,28 @@ def _best_run(
             if score > best[0] + _EQUAL:
                 best = (score, first, last)
     return best
+
+
+def _differ_in_script(claim: str, passage: str) -> bool:
+    return bool(_HAN.search(claim)) != bool(_HAN.search(passage))
+
+
+def _names(text: str) -> set[str]:
+    """Words with a capital letter that do not begin a sentence."""
+    return _content(" ".join(_NAME.findall(text)))
+
+
+def _contradict(one: str, other: str) -> bool:
+    """Whether a word is denied by one text and not by the other."""
+    (denied, told), (other_denied, other_told) = map(_denied_and_told, (one, other))
+    return bool(denied & other_told or told & other_denied)
+
+
+def _denied_and_told(text: str) -> tuple[set[str], set[str]]:
+    """Words that stand only behind a negation, and words that stand only elsewhere."""
+    denied = _content(" ".join(_NEGATED.findall(text)))
+    told = _content(_NEGATED.sub(" ", text))
+    return denied - told, told - denied
 
 
 def _content(text: str) -> set[str]:
