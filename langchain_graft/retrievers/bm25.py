@@ -155,9 +155,10 @@ class BM25Index:
             border = TantivyQuery.const_score_query(allowed, 0.0)
             query = TantivyQuery.boolean_query([(Occur.Must, query), (Occur.Must, border)])
 
-        def search(wanted: int) -> list[Document]:
-            hits = searcher.search(query, limit=wanted, count=False).hits
-            return [_document(searcher.doc(address), score) for score, address in hits]
+        def search(wanted: int) -> list[tuple[Document, float]]:
+            limit = min(wanted, max(searcher.num_docs, 1))  # tantivy allocates as much
+            hits = searcher.search(query, limit=limit, count=False).hits
+            return [(_document(searcher.doc(address)), score) for score, address in hits]
 
         return filtered(search, k=k, where=where)
 
@@ -168,10 +169,7 @@ class BM25Index:
             if key == "$and":
                 parts += filter(None, map(self._to_tantivy, value))
             elif key == "$or":
-                choices = [self._to_tantivy(part) for part in value]
-                if all(choices):
-                    either = [(Occur.Should, choice) for choice in choices if choice]
-                    parts.append(TantivyQuery.boolean_query(either))
+                parts += filter(None, [_any_of([self._to_tantivy(part) for part in value])])
             elif _PLAIN_KEY.fullmatch(key):
                 found = (self._term(key, name, given) for name, given in conditions(value))
                 parts += filter(None, found)
@@ -180,14 +178,11 @@ class BM25Index:
         return TantivyQuery.boolean_query([(Occur.Must, part) for part in parts])
 
     def _term(self, key: str, name: str, given: Any) -> TantivyQuery | None:
-        field = f"metadata.{key}"
         if name == "$in":
-            either = [self._term(key, "$eq", one) for one in given]
-            if not all(either):
-                return None
-            return TantivyQuery.boolean_query([(Occur.Should, one) for one in either if one])
+            return _any_of([self._term(key, "$eq", one) for one in given])
         if not compares_alike(given):
             return None
+        field = f"metadata.{key}"
         if name == "$eq":
             return TantivyQuery.term_query(self._schema, field, _value(given))
         if name in _RANGES and comparable_kind(given) is float:
@@ -212,6 +207,12 @@ class BM25Index:
     def _commit(self, writer: tantivy.IndexWriter) -> None:
         writer.commit()
         self._index.reload()
+
+
+def _any_of(choices: Sequence[TantivyQuery | None]) -> TantivyQuery | None:
+    """What passes one of them; None, which lets all pass, if one of them does so."""
+    either = [(Occur.Should, choice) for choice in choices if choice]
+    return TantivyQuery.boolean_query(either) if len(either) == len(choices) else None
 
 
 def _schema() -> tantivy.Schema:
@@ -244,8 +245,9 @@ def _value(value: Any) -> Any:
     return f"={value[:_LONGEST_VALUE]}" if isinstance(value, str) else value
 
 
-def _document(stored: tantivy.Document, score: float) -> Document:
-    metadata = {**json.loads(bytes(stored["details"][0])), "score": score}
+def _document(stored: tantivy.Document) -> Document:
     return Document(
-        id=stored["id"][0], page_content=bytes(stored["content"][0]).decode(), metadata=metadata
+        id=stored["id"][0],
+        page_content=bytes(stored["content"][0]).decode(),
+        metadata=json.loads(bytes(stored["details"][0])),
     )

@@ -116,26 +116,32 @@ def document_ids(documents: Sequence[Document]) -> list[str]:
         ValueError: One has none, or another one's.
     """
     ids = [document.id for document in documents]
-    if None in ids or len(set(ids)) != len(ids):
+    if not all(ids) or len(set(ids)) != len(ids):
         msg = "Every document needs an id of its own: Document(id=..., page_content=...)"
         raise ValueError(msg)
     return [str(id_) for id_ in ids]
 
 
 def filtered(
-    search: Callable[[int], Sequence[Document]], *, k: int, where: Filter | None
+    search: Callable[[int], Sequence[tuple[Document, float]]], *, k: int, where: Filter | None
 ) -> list[Document]:
     """The first `k` documents that pass the filter, searching wider while there are too few.
 
+    Their score is put in last: the filter is asked about the metadata that was written.
+
     Args:
-        search: Gives up to that many documents, best first.
+        search: Gives up to that many documents with their scores, best first.
         k: How many are wanted.
         where: The filter; a store's translation of it may have let more through.
     """
     wanted = k
     while True:
         found = search(wanted)
-        passed = [document for document in found if matches(where, document.metadata)]
+        passed = [hit for hit in found if matches(where, hit[0].metadata)]
         if len(passed) >= k or len(found) < wanted:
-            return passed[:k]
+            return [_scored(document, score) for document, score in passed[:k]]
         wanted *= _WIDEN
+
+
+def _scored(document: Document, score: float) -> Document:
+    return document.model_copy(update={"metadata": {**document.metadata, "score": score}})

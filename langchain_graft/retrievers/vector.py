@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 DIGEST_KEY = "graft_embedder"
 _EXTRA_KEY = "graft_json"
-_FREE_KEY = re.compile(r"(?!chroma:)[^#$].*", re.DOTALL)
+_FREE_KEY = re.compile(rf"(?!chroma:|{_EXTRA_KEY}\Z)[^#$].*", re.DOTALL)
+_MOST_RESULTS = 2**31 - 1
 # Chroma cuts a fraction off before it compares it with whole numbers.
 _ROUNDED: dict[str, Callable[[float], float]] = {
     "$eq": lambda number: number,
@@ -194,7 +195,7 @@ class VectorIndex:
         first = self._query(vectors, k, where)
 
         def widen(number: int) -> Any:
-            def search(wanted: int) -> list[Document]:
+            def search(wanted: int) -> list[tuple[Document, float]]:
                 if wanted == k:
                     return first[number]
                 return self._query([vectors[number]], wanted, where)[0]
@@ -210,25 +211,24 @@ class VectorIndex:
 
     def _query(
         self, vectors: list[list[float]], k: int, where: dict[str, Any] | None
-    ) -> list[list[Document]]:
+    ) -> list[list[tuple[Document, float]]]:
         found = self._collection.query(
             query_embeddings=vectors,  # type: ignore[arg-type]
-            n_results=k,
+            n_results=min(k, _MOST_RESULTS),
             where=where,
             include=["documents", "metadatas", "distances"],
         )
         columns = (found["ids"], found["documents"], found["metadatas"], found["distances"])
         return [
-            [self._document(*row) for row in zip(*ranking, strict=True)]
+            [
+                (_document(id_, text, metadata), self._similarity(distance))
+                for id_, text, metadata, distance in zip(*ranking, strict=True)
+            ]
             for ranking in zip(*(column or [] for column in columns), strict=True)
         ]
 
-    def _document(
-        self, id_: str, text: str | None, metadata: Mapping[str, Any] | None, distance: float
-    ) -> Document:
-        similarity = 1.0 - (distance / 2 if self._space == "l2" else distance)
-        restored = {**_restored(metadata or {}), "score": similarity}
-        return Document(id=id_, page_content=text or "", metadata=restored)
+    def _similarity(self, distance: float) -> float:
+        return 1.0 - (distance / 2 if self._space == "l2" else distance)
 
     def as_retriever(
         self,
@@ -274,6 +274,10 @@ def _term(key: str, name: str, given: Any) -> list[dict[str, Any]]:
 
 def _joined(name: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: parts} if len(parts) > 1 else parts[0]
+
+
+def _document(id_: str, text: str | None, metadata: Mapping[str, Any] | None) -> Document:
+    return Document(id=id_, page_content=text or "", metadata=_restored(metadata or {}))
 
 
 def _stored(metadata: Mapping[str, Any]) -> dict[str, Any] | None:

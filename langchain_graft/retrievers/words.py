@@ -46,7 +46,8 @@ def word_analyzer() -> "tantivy.TextAnalyzer":
 
 def words(text: str) -> list[str]:
     """The words of a text as the index knows them, in order, repeated ones repeated."""
-    return list(word_analyzer().analyze(spread_han(text)))
+    whole = text.encode(errors="replace").decode()  # half a surrogate pair is no text
+    return list(word_analyzer().analyze(spread_han(whole)))
 
 
 def _pairs(run: str) -> list[str]:
