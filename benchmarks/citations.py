@@ -1,9 +1,9 @@
 """Does a citation that is called verified hold? `find_support` on claims known to hold or not.
 
 A claim is a sentence of a document, without its last words. It holds in that document. It does not
-hold when one of its numbers or names was exchanged for another, when its verb was denied, or in the document that BM25 finds
-for it when its own is left out. The peer is the usual measure without a model: the share of the
-claim's words that stand in the document (ROUGE-1 precision), called supported from 0.7 on.
+hold when a number or a name in it was exchanged, when its verb was denied, or in the document that
+BM25 finds for it when its own is left out. The peer is the usual measure without a model: the share
+of the claim's words that stand in the document (ROUGE-1 precision), called supported from 0.7 on.
 
     GRAFT_BENCH_DATA=... python benchmarks/citations.py
 """
@@ -27,6 +27,7 @@ from langchain_graft.sentences import sentences
 
 DATA = ("nq_open_oracle", "scifact", "cmrc2018")
 PER_DATA = 500
+LEAST_SENTENCES = 3
 PEER_SUPPORTED = 0.7
 NUMBER = re.compile(r"\d+")
 NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}")
@@ -48,7 +49,7 @@ def claims(name: str, rng: random.Random) -> Iterator[Claim]:
     documents = [
         Document(id=id_, page_content=text)
         for id_, _, text in load_beir_corpus(data_folder(name))
-        if len(sentences(text)) > 2
+        if len(sentences(text)) >= LEAST_SENTENCES
     ]
     index = BM25Index(tempfile.mkdtemp())
     index.add(documents)

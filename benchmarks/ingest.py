@@ -2,8 +2,8 @@
 
 Theirs: a loader, RecursiveCharacterTextSplitter, HuggingFaceEmbeddings with its defaults, and
 Chroma.from_documents. Ours: `KnowledgeBase.ingest_beir`, which also writes the journal and the word
-index. Both cut into chunks of the same tokens, so that the embedded tokens are equal within 5 %. Each
-runs in a process of its own. Then nDCG@10 of both, and of an exact search over our vectors.
+index. Both cut into chunks of the same tokens, so that the embedded tokens are equal within 5 %.
+Each runs in a process of its own. Then nDCG@10 of both, and of an exact search over our vectors.
 
     GRAFT_BENCH_DATA=... python benchmarks/ingest.py [--limit N] [--rounds N]
 """
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from report import data_folder, finish, print_table
@@ -96,18 +97,18 @@ def _ndcg(rankings: dict[str, list[str]], judged: dict[str, dict[str, int]]) -> 
     return mean_interval(list(ranking_metrics(rankings, judged)["ndcg@10"].values())).mean
 
 
-def _chunks(kb) -> list[tuple[str, str]]:  # noqa: ANN001
+def _chunks(kb: Any) -> list[tuple[str, str]]:
     import sqlite3  # noqa: PLC0415
 
     database = sqlite3.connect(kb.folder / "journal.sqlite")
     return list(database.execute("SELECT source_id, embedded_text FROM chunks ORDER BY rowid"))
 
 
-def _tokens(kb, embeddings) -> int:  # noqa: ANN001
+def _tokens(kb: Any, embeddings: Any) -> int:
     return sum(embeddings.token_counter()([text for _, text in _chunks(kb)]))
 
 
-def _exact(kb, embeddings, queries: dict[str, str]) -> dict[str, list[str]]:  # noqa: ANN001
+def _exact(kb: Any, embeddings: Any, queries: dict[str, str]) -> dict[str, list[str]]:
     """Rankings by comparing every query with every vector of the index."""
     from langchain_graft.knowledge_base.indexes import Indexes  # noqa: PLC0415
     from langchain_graft.knowledge_base.manifest import (  # noqa: PLC0415
@@ -119,7 +120,7 @@ def _exact(kb, embeddings, queries: dict[str, str]) -> dict[str, list[str]]:  # 
     collection = Indexes(folder, embeddings).vector._collection  # noqa: SLF001
     stored = collection.get(include=["embeddings", "metadatas"])
     vectors = np.array(stored["embeddings"])
-    sources = [str(metadata["source_id"]) for metadata in stored["metadatas"]]
+    sources = [str(metadata["source_id"]) for metadata in stored["metadatas"] or ()]
     scores = np.array(embeddings.embed_queries(list(queries.values()))) @ vectors.T
     best = np.argsort(-scores, axis=1)[:, :DEPTH]
     return {

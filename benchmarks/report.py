@@ -16,7 +16,7 @@ def data_folder(name: str) -> Path:
     """The folder of a data set below GRAFT_BENCH_DATA (benchmarks/README.md says which)."""
     root = os.environ.get(DATA)
     if not root or not (Path(root) / name).is_dir():
-        msg = f"Put the data set {name!r} into a folder and name that in {DATA}; see benchmarks/README.md"
+        msg = f"{DATA} names no folder with the data set {name!r}: see benchmarks/README.md"
         raise SystemExit(msg)
     return Path(root) / name
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessageChunk
     from langchain_core.prompts import BasePromptTemplate
 
-_LANGUAGE_RULES = {
+LANGUAGE_RULES = {
     "en": "Answer in the language of the question.",
     "zh": "用中文回答 (answer in Chinese).",
 }
@@ -97,7 +97,7 @@ def _variables(state: Mapping[str, Any]) -> dict[str, Any]:
         "input": question,
         "sources": numbered_sources(state["context"]),
         "refusal": refusal(question),
-        "language_rule": _LANGUAGE_RULES[language_of(question)],
+        "language_rule": LANGUAGE_RULES[language_of(question)],
     }
 
 

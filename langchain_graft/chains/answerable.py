@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.prompts import BasePromptTemplate
     from langchain_core.runnables import Runnable
 
@@ -46,14 +46,18 @@ def create_answerable_check(
         msg = f"threshold must lie between 0 and 1, not {threshold!r}"
         raise ValueError(msg)
     require_variables(prompt, "sources", "input")
-    judge = model.bind(logprobs=True, top_logprobs=_TOP, max_tokens=1)
 
     def is_answerable(reply: BaseMessage) -> bool:
         probability = yes_probability(reply)
         return probability is None or probability >= threshold
 
-    check: Runnable[Any, bool] = prompt | judge | is_answerable
+    check: Runnable[Any, bool] = prompt | bind_judge(model) | is_answerable
     return check.with_config(run_name="check_answerable")
+
+
+def bind_judge(model: BaseChatModel) -> Runnable[Any, AIMessage]:
+    """The model, asked for one token and the likeliest tokens in its place."""
+    return model.bind(logprobs=True, top_logprobs=_TOP, max_tokens=1)
 
 
 def yes_probability(reply: BaseMessage) -> float | None:
