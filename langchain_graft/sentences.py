@@ -9,13 +9,14 @@ _ABBREVIATIONS = (
     "jan feb mar apr jun jul aug sep sept oct nov dec approx dept gen col sen rep gov "
 ).split()
 _ABBREVIATION = re.compile(
-    rf"(?:^|[\s(\[\"'])(?:{'|'.join(map(re.escape, _ABBREVIATIONS))}|[A-Za-z]|\d+)\.$",
+    rf"(?:(?<!\w)(?:{'|'.join(map(re.escape, _ABBREVIATIONS))}|[A-Za-z])"
+    r"|(?<![\w.,$€£¥])\d+)\.\Z",
     re.IGNORECASE,
 )
 _END = re.compile(
     r"""
     (?: [。！？；…]+ [”’」』）)\]】"']*          # Chinese: no space is needed behind
-      | [.!?]+ ["'”’)\]]* (?= \s | $ )           # Latin
+      | [.!?]+ ["'”’)\]]* (?= \s | \[\d | $ )    # Latin
       | \n \s* \n \s* | \n (?= \s* (?: [-*#|•] | \d+[.)] ) )   # a paragraph, a list's item
     )
     (?: \s* (?: \[\d{1,3}\] )+ [.。]? )?         # marks behind the full stop belong to it
@@ -59,11 +60,11 @@ def _is_abbreviated(text: str, end: re.Match[str]) -> bool:
     line = text[max(0, end.start() - 12) : end.start() + 1]
     if not (found := _ABBREVIATION.search(line)):
         return False
-    return not _closes_a_sentence(found[0].strip(" ([\"'"), text[end.end() :])
+    behind = text[end.end() : end.end() + 100]
+    return not _closes_a_sentence(found[0], behind.lstrip()[:1])
 
 
-def _closes_a_sentence(word: str, behind: str) -> bool:
+def _closes_a_sentence(word: str, following: str) -> bool:
     """Whether `1976.` or `C.` ends its sentence: a number may, when a capital letter follows."""
-    following = behind.lstrip()[:1]
     long_number = len(word) > 3 and word[:-1].isdigit()  # noqa: PLR2004
     return not following or (long_number and not following.islower())

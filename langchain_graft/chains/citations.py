@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
     from langchain_graft.chains.types import Citation
 
+# Brackets count as what may stand between numbers, so that no mark is made of what is left of two.
+_BETWEEN = r" \t\xa0\u3000,，、;；&^\[【［"
 _MARK = re.compile(
-    r"(\s?)[\[【［]\s*(?:(?:source|document|doc|来源|文档|资料)\s*)?\^?"
-    r"(\d{1,3}(?:\s*[,，、;；&-]\s*\^?\d{1,3})*)\s*[\]】］]",
+    rf"(\s?)([\[【［]++)[{_BETWEEN}]*+(?:(?:source|document|doc|来源|文档|资料)[{_BETWEEN}]*+)?"
+    rf"(\d{{1,3}}(?:[{_BETWEEN}–-]++\d{{1,3}})*+)[{_BETWEEN}]*+[\]】］]",
     re.IGNORECASE,
 )
-_OPEN = re.compile(r"\s*(?:[\[【［][^\]】］\n]{0,30})?\Z")
+_OPEN = re.compile(  # what may yet become a mark, or the number of a list's item
+    rf"(?:\s*\n\s*\d+|\s*(?:[\[【［][{_BETWEEN}]*+[^\W\d_]{{0,8}}[{_BETWEEN}\d–-]*+)?)\Z"
+)
+_NUMBERS = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")
+_MOST_IN_RANGE = 10
 ATTRIBUTED = 0.3
 """Least score of a document that a sentence without a mark is attributed to."""
 
@@ -67,9 +73,9 @@ class CitedAnswer:
         return self._leave(_MARK.sub(self._check, text), last=True)
 
     def _check(self, mark: re.Match[str]) -> str:
-        numbers = dict.fromkeys(_numbers(mark[2]))
+        numbers = dict.fromkeys(_numbers(mark[3]))
         known = "".join(f"[{n}]" for n in numbers if 1 <= n <= len(self._documents))
-        return mark[1] + known if known else ""
+        return mark[1] + mark[2][:-1] + known if known else ""
 
     def _leave(self, text: str, *, last: bool) -> str:
         if not self.text:
@@ -151,7 +157,7 @@ def _citation(answer: str, span: Span, number: int, document: Document, question
 def _numbers(text: str) -> list[int]:
     """The numbers of a mark such as `1, 3` or `2-4`."""
     numbers: list[int] = []
-    for part in re.split(r"\s*[,，、;；&]\s*", text.replace("^", "")):
-        first, _, last = part.partition("-")
-        numbers += range(int(first), min(int(last or first), int(first) + 9) + 1)
+    for first, last in _NUMBERS.findall(text):
+        end = min(int(last or first), int(first) + _MOST_IN_RANGE - 1)
+        numbers += range(int(first), end + 1)
     return numbers
