@@ -129,7 +129,7 @@ def comparable_kind(value: Any) -> type:
 
 def compares_alike(operand: Any) -> bool:
     """Whether a store compares with this operand as Python does; a larger number is rounded."""
-    return comparable_kind(operand) is not float or abs(operand) <= _MOST_EXACT
+    return comparable_kind(operand) is not float or abs(operand) < _MOST_EXACT
 
 
 def indexable(metadata: Mapping[str, Any]) -> dict[str, Scalar]:

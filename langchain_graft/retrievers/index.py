@@ -130,7 +130,8 @@ def filtered(
     Their score is put in last: the filter is asked about the metadata that was written.
 
     Args:
-        search: Gives up to that many documents with their scores, best first.
+        search: Gives that many documents with their scores, best first; fewer or more only
+            where it gives all there are.
         k: How many are wanted.
         where: The filter; a store's translation of it may have let more through.
     """
@@ -138,7 +139,7 @@ def filtered(
     while True:
         found = search(wanted)
         passed = [hit for hit in found if matches(where, hit[0].metadata)]
-        if len(passed) >= k or len(found) < wanted:
+        if len(passed) >= k or len(found) != wanted:
             return [_scored(document, score) for document, score in passed[:k]]
         wanted *= _WIDEN
 

@@ -30,6 +30,7 @@ from langchain_graft.retrievers.query import Query, embed_queries
 
 try:
     import chromadb
+    import numpy as np
     from chromadb.config import Settings
     from chromadb.errors import NotFoundError
 except ImportError as error:
@@ -184,8 +185,10 @@ class VectorIndex:
     ) -> list[list[Document]]:
         """Up to `k` documents per query, the most similar first.
 
-        `metadata["score"]` is the cosine similarity, from -1 to 1. One embedding batch and one call
-        of Chroma; a filter that Chroma can not express may take a few more.
+        `metadata["score"]` is the cosine similarity, from -1 to 1 (in an adopted collection whose
+        distance is another one: that of vectors of length 1). One embedding batch and one call of
+        Chroma; a filter that Chroma can not express, or that leaves fewer than `k`, may take a few
+        more.
         """
         check_search(k, filter)
         if not queries:
@@ -196,9 +199,10 @@ class VectorIndex:
 
         def widen(number: int) -> Any:
             def search(wanted: int) -> list[tuple[Document, float]]:
-                if wanted == k:
-                    return first[number]
-                return self._query([vectors[number]], wanted, where)[0]
+                vector = vectors[number]
+                found = first[number] if wanted == k else self._query([vector], wanted, where)[0]
+                complete = len(found) == wanted or len(found) >= self._count(where)
+                return found if complete else self._compare_all(vector, where)
 
             return search
 
@@ -226,6 +230,21 @@ class VectorIndex:
             ]
             for ranking in zip(*(column or [] for column in columns), strict=True)
         ]
+
+    def _count(self, where: dict[str, Any] | None) -> int:
+        return len(self._collection.get(where=where, include=[])["ids"]) if where else len(self)
+
+    def _compare_all(
+        self, vector: Sequence[float], where: dict[str, Any] | None
+    ) -> list[tuple[Document, float]]:
+        """All documents: HNSW does not reach those that are hidden behind many equal ones."""
+        found = self._collection.get(where=where, include=["documents", "metadatas", "embeddings"])
+        others = np.asarray(found["embeddings"])
+        lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(vector)
+        scores = (others @ np.asarray(vector)) / lengths
+        rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
+        documents = [_document(*row) for row in rows]
+        return [(documents[n], float(scores[n])) for n in np.argsort(-scores, kind="stable")]
 
     def _similarity(self, distance: float) -> float:
         return 1.0 - (distance / 2 if self._space == "l2" else distance)

@@ -1,0 +1,31 @@
+"""Queries as vectors, whatever the embedder offers."""
+
+from langchain_graft.retrievers import Query
+from langchain_graft.retrievers.query import as_query, embed_queries
+from langchain_graft.testing import HashEmbeddings
+
+
+class PrefixedEmbeddings(HashEmbeddings):
+    """Queries and passages are embedded differently; no batch of queries."""
+
+    def embed_query(self, text):
+        return [1.0, float(len(text))]
+
+    def embed_documents(self, texts):
+        return [[0.0, float(len(text))] for text in texts]
+
+
+def test_a_question_is_a_query():
+    assert as_query("who?") == Query("who?", weight=1.0, passages=())
+    query = Query("who?", weight=0.5)
+    assert as_query(query) is query
+
+
+def test_queries_are_embedded_as_queries_and_passages_as_documents():
+    queries = [Query("aa"), Query("bbbb", passages=("cc", "dddddd")), Query("e", passages=("fff",))]
+    vectors = embed_queries(PrefixedEmbeddings(), queries)
+    assert vectors == [[1.0, 2.0], [1 / 3, (4 + 2 + 6) / 3], [1 / 2, (1 + 3) / 2]]
+
+
+def test_no_query():
+    assert embed_queries(HashEmbeddings(), []) == []
