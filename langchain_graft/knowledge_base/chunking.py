@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SMALL = 0.25
 _MOST_HEADING = 0.25
-_WORD = re.compile(r"\s*(?:[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\s\u2e80-\u9fff]{1,32})")
+_WORD = re.compile(r"\s?(?:[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\s\u2e80-\u9fff]{1,32})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +61,18 @@ def chunk_document(
     chunks = []
     for section in _merged(document.sections, _SMALL * chunk_tokens, count_tokens):
         above = _above(title, section, count_tokens, chunk_tokens)
+        asked = _beginning(section.question or "", count_tokens, chunk_tokens)
         room = chunk_tokens - (count_tokens([above])[0] if above else 0) - 1
         packed = _packed(_pieces(section.text, count_tokens, room), room)
-        chunks += [_chunk(section, pieces, above) for pieces in packed]
+        chunks += [_chunk(section, pieces, above, asked) for pieces in packed]
     return chunks
 
 
-def _chunk(section: Section, pieces: Sequence[_Piece], above: str) -> Chunk:
-    text = "".join(piece.text for piece in pieces).strip()
+def _chunk(section: Section, pieces: Sequence[_Piece], above: str, asked: str) -> Chunk:
+    text = _joined_text(pieces)
     return Chunk(
         text=text,
-        embedded_text=section.question or (f"{above}\n{text}" if above else text),
+        embedded_text=asked or (f"{above}\n{text}" if above else text),
         heading=section.heading,
         page=_page(section, pieces[0].start),
         row=section.row,
@@ -85,16 +86,20 @@ def _merged(
     """Sections of prose that are too small to stand alone, joined with the one behind them."""
     held: Section | None = None
     for section in sections:
-        if held is not None:
-            section = _joined(held, section)  # noqa: PLW2901
-            held = None
         is_prose = section.row is None and section.question is None
-        if is_prose and len(section.text) < 8 * small and count_tokens([section.text])[0] < small:
-            held = section
-        else:
+        if held is not None and is_prose:
+            section = _joined(held, section)  # noqa: PLW2901
+        elif held is not None:
+            yield held
+        held = section if is_prose and _is_small(section, small, count_tokens) else None
+        if held is None:
             yield section
     if held is not None:
         yield held
+
+
+def _is_small(section: Section, small: float, count_tokens: TokenCounter) -> bool:
+    return len(section.text) < 8 * small and count_tokens([section.text])[0] < small
 
 
 def _joined(first: Section, second: Section) -> Section:
@@ -114,6 +119,15 @@ def _above(title: str, section: Section, count_tokens: TokenCounter, chunk_token
     return above if count_tokens([above])[0] <= _MOST_HEADING * chunk_tokens else ""
 
 
+def _beginning(text: str, count_tokens: TokenCounter, room: int) -> str:
+    """As much of the text as fits."""
+    return _joined_text(next(_packed(_pieces(text, count_tokens, room), room), []))
+
+
+def _joined_text(pieces: Sequence[_Piece]) -> str:
+    return "".join(piece.text for piece in pieces).strip()
+
+
 def _pieces(text: str, count_tokens: TokenCounter, room: int) -> list[_Piece]:
     spans = sentence_spans(text)
     ends = [0, *(span.end for span in spans)]
@@ -129,11 +143,17 @@ def _pieces(text: str, count_tokens: TokenCounter, room: int) -> list[_Piece]:
 
 
 def _cut(sentence: str, start: int, count_tokens: TokenCounter, room: int) -> Iterator[_Piece]:
-    """A sentence that fits in no chunk, between words."""
-    parts = [found[0] for found in _WORD.finditer(sentence)]
-    for part, tokens in zip(parts, count_tokens(parts), strict=True):
-        yield _Piece(part, min(tokens, room), start)
-        start += len(part)
+    """A sentence that fits in no chunk, between words; a word that fits in none, in halves."""
+    words = [(start + found.start(), found[0]) for found in _WORD.finditer(sentence)]
+    if len(words) == 1:
+        (start, word), middle = words[0], len(words[0][1]) // 2
+        words = [(start, word[:middle]), (start + middle, word[middle:])]
+    counts = count_tokens([word for _, word in words])
+    for (start, word), tokens in zip(words, counts, strict=True):
+        if tokens <= room or len(word) == 1:
+            yield _Piece(word, tokens, start)
+        else:
+            yield from _cut(word, start, count_tokens, room)
 
 
 def _packed(pieces: Sequence[_Piece], room: int) -> Iterator[list[_Piece]]:

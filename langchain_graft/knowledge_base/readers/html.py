@@ -33,7 +33,7 @@ _DATES = (
 def read_html(path: Path) -> ReadDocument:
     """An HTML page: title, language and date from its head, then a section per heading."""
     soup = BeautifulSoup(decode(path.read_bytes()), "html.parser")
-    title = soup.title.get_text(" ", strip=True) if soup.title else None
+    title = " ".join(soup.title.get_text().split()) if soup.title else None
     language = soup.html.get("lang") if soup.html else None
     date = _date(soup)
     for element in soup.select(_BOILERPLATE):

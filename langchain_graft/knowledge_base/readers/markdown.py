@@ -97,4 +97,4 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value).strip() or None
+    return None if value is None else clean(str(value)) or None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import SourceError
@@ -25,26 +26,23 @@ _MOST_FIELD_CHARACTERS = 10_000_000
 
 def read_csv(path: Path) -> ReadDocument:
     """A table with a header row: each row as "column: value" lines, or as question and answer."""
-    text = decode(path.read_bytes())
+    text = decode(path.read_bytes()).lstrip("\r\n")
+    header = text.split("\n", 1)[0]
+    is_tsv = path.suffix.lower() == ".tsv"
+    delimiter = "\t" if is_tsv else max(_DELIMITERS, key=header.count)
     csv.field_size_limit(_MOST_FIELD_CHARACTERS)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
-        dialect: Any = csv.Sniffer().sniff(text[:10_000], delimiters=_DELIMITERS)
-    except csv.Error:
-        dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), dialect=dialect))
+        names, *rows = [line for line in lines if line] or [[]]
     except csv.Error as error:
         msg = f"it is no readable table: {error}. Save it again as CSV"
         raise SourceError(msg) from error
-    sections = [
-        row_section({str(key): value for key, value in row.items() if key is not None}, n)
-        for n, row in enumerate(rows, 1)
-    ]
+    sections = [row_section(_record(names, row), n) for n, row in enumerate(rows, 1)]
     return ReadDocument(sections=[section for section in sections if section.text])
 
 
 def read_jsonl(path: Path) -> ReadDocument:
-    """JSON lines, or one JSON list: each record as text, as question and answer, or as a row."""
+    """JSON lines, a list or one object: each record as text, as question and answer, or row."""
     sections = [row_section(record, n) for n, record in _records(decode(path.read_bytes()))]
     return ReadDocument(sections=[section for section in sections if section.text])
 
@@ -65,10 +63,20 @@ def row_section(row: Mapping[str, Any], number: int) -> Section:
     return Section(text="\n".join(f"{key}: {value}" for key, value in pairs if value), row=number)
 
 
+def _record(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """A row by its columns' names; a column without a name of its own goes by its number."""
+    record: dict[str, str] = {}
+    for number, (name, cell) in enumerate(itertools.zip_longest(names, cells, fillvalue=""), 1):
+        record[name if name and name not in record else f"{name}({number})"] = cell
+    return record
+
+
 def _records(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    if text.lstrip().startswith("["):
-        records: Iterator[tuple[int, Any]] = enumerate(_loads(text, 1), 1)
-    else:
+    records: Iterator[tuple[int, Any]]
+    try:
+        whole = json.loads(text)
+        records = enumerate(whole if isinstance(whole, list) else [whole], 1)
+    except (ValueError, RecursionError):
         lines = enumerate(text.split("\n"), 1)
         records = ((number, _loads(line, number)) for number, line in lines if line.strip())
     for number, record in records:

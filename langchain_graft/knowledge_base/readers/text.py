@@ -18,6 +18,7 @@ _MARKS = (
 _SAMPLE_BYTES = 1 << 16
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _MOST_UNPRINTABLE = 0.002
+_MOST_CHAOS = 0.1
 _FREQUENT_HAN = frozenset(
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日"
 )
@@ -32,17 +33,23 @@ def decode(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return _decoded(data, encoding)
+    if wide := _wide_encoding(data):
+        return _decoded(data, wide)
     try:
         return _checked(data.decode("utf-8"))
     except UnicodeDecodeError:
-        pass
-    return _decoded(data, _wide_encoding(data) or _chinese_encoding(data) or _guess(data))
+        return _decoded(data, _chinese_encoding(data) or _guess(data))
 
 
 def clean(text: str) -> str:
-    """The text as it is indexed: composed characters, one kind of line end, nothing invisible."""
+    """The text as it is indexed: composed characters, one kind of line end, nothing invisible.
+
+    Half a character (a surrogate that stands alone), which no file can hold, is left out too.
+    """
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
-    text = re.sub(r"[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffe]", "", text)
+    text = re.sub(
+        r"[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffe\ud800-\udfff]", "", text
+    )
     text = _UNPRINTABLE.sub(" ", text.replace("\u00a0", " ").replace("\f", "\n"))
     text = re.sub(r"[ \t]+(?=\n)", "", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
@@ -96,8 +103,12 @@ def _guess(data: bytes) -> str:
         from charset_normalizer import from_bytes  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("documents") from error
-    best = from_bytes(data[:_SAMPLE_BYTES]).best()
+    likely = from_bytes(data[:_SAMPLE_BYTES])
+    best = likely.best()
     if best is None:
         msg = "its encoding is not recognised, or it is no text. Save it as UTF-8"
         raise SourceError(msg)
+    fitting = {match.encoding for match in likely if match.coherence >= best.coherence}
+    if best.chaos > _MOST_CHAOS or "cp1252" in fitting:  # in doubt, the most frequent one
+        return "cp1252"
     return str(best.encoding)

@@ -41,7 +41,9 @@ def read_word(path: Path) -> ReadDocument:
             title, created = _properties(archive)
         with path.open("rb") as file:
             html = mammoth.convert_to_html(file, convert_image=_no_image).value
-    except (zipfile.BadZipFile, KeyError, ET.ParseError) as error:
+    except (zipfile.BadZipFile, KeyError, ET.ParseError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # the file's; mammoth's own have no number
+            raise
         raise SourceError(_why(path)) from error
     text = to_markdown(html)
     return ReadDocument(
