@@ -68,8 +68,13 @@ def require_space(folder: Path, needed: int) -> None:
         raise DownloadError(msg)
 
 
+def part_of(target: Path) -> Path:
+    """Where a download lies until it is whole."""
+    return target.with_name(target.name + ".part")
+
+
 def fetch(url: str, target: Path, *, on_bytes: OnBytes, cancelled: threading.Event) -> None:
-    """Download `url` to `target`; a broken transfer goes on from `target` + ".part".
+    """Download `url` to `target`; a broken transfer goes on from its part.
 
     Transient failures are tried again; waiting is bounded by `CONNECT_TIMEOUT_SECONDS` and, between
     two blocks, by `READ_TIMEOUT_SECONDS`.
@@ -78,7 +83,7 @@ def fetch(url: str, target: Path, *, on_bytes: OnBytes, cancelled: threading.Eve
         HostUnreachableError: No connection at all.
         DownloadError: The server refused, the transfer broke too often, or the disk is full.
     """
-    part = target.with_name(target.name + ".part")
+    part = part_of(target)
     on_bytes(_size(part))
     for attempt in range(1, ATTEMPTS + 1):
         try:

@@ -27,6 +27,7 @@ from langchain_graft.models.download import (
     Cancelled,
     HostUnreachableError,
     fetch,
+    part_of,
     require_space,
     sha256_of,
     without_password,
@@ -240,6 +241,7 @@ class _Pull:
             shutil.rmtree(self._wheels, ignore_errors=True)
             raise ChecksumError(file.path, expected=file.sha256, found=found)
         fresh.replace(target)
+        part_of(fresh).unlink(missing_ok=True)  # of a source that broke off before this one
 
     def _from_hub(self, source: HubFile, file: ModelFile, fresh: Path) -> None:
         if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+import time
 import zipfile
 from collections import defaultdict
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ class FileServer:
         self.faults: dict[str, list[int | str]] = defaultdict(list)
         self.asked: list[tuple[str, str | None]] = []
         self.takes_ranges = True
+        self.delay_seconds = 0.0
         self.password: str | None = None
         self.url = ""
 
@@ -53,6 +55,7 @@ def handler_of(server: FileServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             span = self.headers.get("Range")
             server.asked.append((self.path, span))
+            time.sleep(server.delay_seconds)
             fault = server.faults[self.path].pop(0) if server.faults[self.path] else None
             if server.password and server.password not in self.headers.get("Authorization", ""):
                 self.send_error(401)
