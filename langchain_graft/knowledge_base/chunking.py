@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_graft.sentences import sentence_spans
 
@@ -33,6 +33,7 @@ class Chunk:
     page: int | None = None
     row: int | None = None
     question: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 class _Piece(NamedTuple):
@@ -77,6 +78,7 @@ def _chunk(section: Section, pieces: Sequence[_Piece], above: str, asked: str) -
         page=_page(section, pieces[0].start),
         row=section.row,
         question=section.question,
+        metadata=section.metadata,
     )
 
 
@@ -87,7 +89,7 @@ def _merged(
     held: Section | None = None
     for section in sections:
         is_prose = section.row is None and section.question is None
-        if held is not None and is_prose:
+        if held is not None and is_prose and held.metadata == section.metadata:
             section = _joined(held, section)  # noqa: PLW2901
         elif held is not None:
             yield held

@@ -18,7 +18,7 @@ from langchain_graft.knowledge_base.manifest import Manifest, generation_folder
 from langchain_graft.knowledge_base.reader_pool import Read, ReaderPool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from langchain_core.embeddings import Embeddings
 
@@ -86,11 +86,13 @@ class Ingestion:
         """Ingest files; what a walked folder no longer has is removed."""
         known = self._journal.sources()
         self._report.skipped = dict(found.skipped)
-        self._report.failed.update(found.unreadable)
-        todo = [(source, _named(source, known)) for source in found.files]
-        self._forget_missing({record for _, record in todo}, found.roots, known)
+        unreadable = dict(found.unreadable)
+        names = _names([*found.files, *unreadable], known)
+        self._forget_missing(set(names.values()), found.roots, known)
+        for source, why in unreadable.items():
+            self._note(source, names[source.origin], SourceError(why), known)
+        todo = [(source, names[source.origin]) for source in found.files]
         fresh = list(self._changed(todo, known))
-        names = {source.origin: name for source, name in fresh}
         self._tell("read", 0, len(fresh))
         with ReaderPool(self._chunker, processes=self._processes(len(fresh))) as pool:
             started = time.perf_counter()
@@ -120,7 +122,7 @@ class Ingestion:
 
     def remove(self, source_ids: Iterable[str]) -> IngestReport:
         """Take documents out."""
-        wanted = list(source_ids)
+        wanted = list(dict.fromkeys(source_ids))
         if unknown := set(wanted) - set(self._journal.sources()):
             msg = f"Not in the knowledge base: {', '.join(sorted(map(repr, unknown)))}"
             raise ValueError(msg)
@@ -132,17 +134,21 @@ class Ingestion:
         self, todo: Iterable[tuple[FileSource, str]], known: Mapping[str, SourceRecord]
     ) -> Iterator[tuple[FileSource, str]]:
         """The files that have to be read: new ones, changed ones, and those that failed before."""
-        first_with: dict[str, str] = {}
+        first_with: dict[tuple[str, str], str] = {}
         for source, name in todo:
             had = known.get(name)
             digest = _digest(source.path)
-            first = first_with.setdefault(digest, name) if digest else name
+            kind = (
+                source.path.suffix.lower()
+            )  # the same bytes are another document to another reader
+            first = first_with.setdefault((digest, kind), name) if digest else name
             if first != name:
                 self._duplicate(source, name, digest, first)
             elif had and had.state == "ready" and had.digest == digest:
                 self._report.unchanged += 1
-                if (had.origin, had.root) != (source.origin, source.root):
-                    self._journal.record(replace(had, origin=source.origin, root=source.root))
+                here = replace(had, origin=source.origin, root=source.root or had.root)
+                if here != had:
+                    self._journal.record(here)
             else:
                 yield source, name
 
@@ -213,7 +219,7 @@ class Ingestion:
         self, seen: set[str], roots: set[str], known: Mapping[str, SourceRecord]
     ) -> None:
         """Remove what stood below these roots and is there no longer."""
-        gone = [name for name, record in known.items() if record.root in roots and name not in seen]
+        gone = [name for name, r in known.items() if name not in seen and _belongs(r, roots)]
         if gone:
             self._journal.forget(gone)
             self._report.removed += len(gone)
@@ -303,18 +309,36 @@ def chunk_records(
         )
 
 
-def _named(source: FileSource, known: Mapping[str, SourceRecord]) -> str:
-    """The id under which a file is kept: its path below the folder that was asked for.
+def _names(sources: Sequence[FileSource], known: Mapping[str, SourceRecord]) -> dict[str, str]:
+    """The id under which each file is kept, by its origin: the path below the folder asked for.
 
-    Where another file, which is still there, has that id, the folder's name is put before it, and
-    at last the whole path.
+    A file that is known keeps its id. Where another file, which is still there, has that id, the
+    name of the folder above is put before it, and at last the whole path.
     """
-    candidates = [source.name, f"{Path(source.root).name}/{source.name}", source.origin]
-    for name in candidates:
-        had = known.get(name)
-        if had is None or had.origin == source.origin or not Path(had.origin).exists():
-            return name
-    return source.origin
+    by_origin = {record.origin: name for name, record in known.items()}
+    names = {s.origin: by_origin[s.origin] for s in sources if s.origin in by_origin}
+    taken = {*names.values(), *(name for name, record in known.items() if not _is_gone(record))}
+    for source in sources:
+        if source.origin not in names:
+            above = Path(source.root or source.path.parent).name
+            candidates = [source.name, f"{above}/{source.name}", source.origin]
+            name = next((name for name in candidates if name not in taken), source.origin)
+            names[source.origin] = name
+            taken.add(name)
+    return names
+
+
+def _is_gone(record: SourceRecord) -> bool:
+    origin = Path(record.origin)
+    return origin.is_absolute() and not origin.exists()
+
+
+def _belongs(record: SourceRecord, roots: Iterable[str]) -> bool:
+    """Whether a document came from one of these folders, or from a folder above or below it."""
+    if record.root in roots:
+        return True
+    is_file = Path(record.root).is_absolute()
+    return is_file and any(Path(record.origin).is_relative_to(root) for root in roots)
 
 
 def _digest(path: Path) -> str:

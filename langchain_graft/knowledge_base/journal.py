@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_graft.errors import KnowledgeBaseError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -75,18 +77,24 @@ class Journal:
     A chunk goes from `pending` (read) to `embedded` (its vector is here) to `indexed` (a published
     generation has it, the vector is dropped); `removed` ones leave with the next generation. One
     process writes, any number read; an object is used by one thread at a time.
+
+    Args:
+        path: The file.
+        mode: "ro" to read, "rw" to write, "rwc" to make the file if there is none.
+
+    Raises:
+        KnowledgeBaseError: It is gone, or no database.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        address = f"file:{path}?mode=ro" if read_only else f"file:{path}"
-        self._database = sqlite3.connect(
-            address, uri=True, timeout=_TIMEOUT_SECONDS, check_same_thread=False
-        )
-        self._database.isolation_level = None
-        if not read_only:
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_SCHEMA)
+    def __init__(self, path: Path, *, mode: Literal["ro", "rw", "rwc"] = "rw") -> None:
+        try:
+            self._database = _connect(f"{path.absolute().as_uri()}?mode={mode}")
+        except sqlite3.DatabaseError as error:
+            msg = (
+                f"{str(path)!r} is gone or damaged ({error}). Restore it from a backup, or remove "
+                "the folder and ingest again"
+            )
+            raise KnowledgeBaseError(msg) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -99,7 +107,8 @@ class Journal:
         try:
             yield
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # SQLite has done it itself when the disk is full
+                self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
 
@@ -204,6 +213,9 @@ class Journal:
             metadata = json.dumps(chunk.metadata, ensure_ascii=False, sort_keys=True)
             had = known.pop(chunk.id, None)
             if had in [(chunk.embedded_text, metadata, state) for state in _ON_THEIR_WAY]:
+                self._database.execute(
+                    "UPDATE chunks SET ordinal = ? WHERE id = ?", (chunk.ordinal, chunk.id)
+                )
                 continue
             self._database.execute(
                 "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?, 'pending', NULL)",
@@ -242,3 +254,20 @@ class Journal:
     def _one(self, query: str) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self._database.execute(query).fetchone()
         return found
+
+
+def _connect(address: str) -> sqlite3.Connection:
+    database = sqlite3.connect(
+        address, uri=True, timeout=_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        if address.endswith("ro"):
+            database.execute("SELECT count(*) FROM chunks")
+        else:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.executescript(_SCHEMA)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database

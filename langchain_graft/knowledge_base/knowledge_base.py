@@ -76,9 +76,7 @@ class KnowledgeBase:
             KnowledgeBaseError: There is one already, or the folder can not be written.
         """
         folder = Path(folder)
-        if (folder / NAME).exists():
-            msg = f"There is a knowledge base in {str(folder)!r} already: open it instead"
-            raise KnowledgeBaseError(msg)
+        _check_free(folder)
         name = embeddings if isinstance(embeddings, str) else None
         embedder = _embedder(embeddings, on_progress)
         settings = settings or IngestSettings()
@@ -86,12 +84,13 @@ class KnowledgeBase:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with writing(folder):
+                _check_free(folder)  # again: another process may have made one meanwhile
+                Journal(folder / "journal.sqlite", mode="rwc").close()
                 Manifest(
                     embeddings=name,
                     embeddings_digest=embeddings_digest(embedder),
                     settings=settings,
                 ).write(folder)
-                Journal(folder / "journal.sqlite").close()
         except OSError as error:
             msg = f"Can not write to {str(folder)!r}: {error.strerror or error}"
             raise KnowledgeBaseError(msg) from error
@@ -243,6 +242,12 @@ class KnowledgeBase:
                 return work(ingestion)
             finally:
                 ingestion.close()
+
+
+def _check_free(folder: Path) -> None:
+    if (folder / NAME).exists():
+        msg = f"There is a knowledge base in {str(folder)!r} already: open it instead"
+        raise KnowledgeBaseError(msg)
 
 
 def _embedder(embeddings: str | Embeddings, on_progress: OnProgress | None) -> Embeddings:

@@ -22,6 +22,10 @@ except ImportError as error:
     raise MissingExtraError("knowledge-base") from error
 
 
+NOTE = "writer.json"
+_PATIENCE_SECONDS = 0.5  # for who only asks who writes
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Hold the folder's writer lock; it is freed also when this process is killed.
@@ -29,8 +33,8 @@ def writing(folder: Path) -> Iterator[None]:
     Raises:
         KnowledgeBaseLockedError: Another process holds it; the message says which.
     """
-    note = folder / "writer.json"
-    lock = filelock.FileLock(folder / "writer.lock", timeout=0)
+    note = folder / NOTE
+    lock = filelock.FileLock(folder / "writer.lock", timeout=_PATIENCE_SECONDS)
     try:
         lock.acquire()
     except filelock.Timeout as error:
@@ -45,12 +49,14 @@ def writing(folder: Path) -> Iterator[None]:
 
 def current_writer(folder: Path) -> str | None:
     """Who holds the folder's writer lock; None when nobody does."""
+    if not (folder / NOTE).exists():
+        return None
     lock = filelock.FileLock(folder / "writer.lock", timeout=0)
     try:
-        with lock:
+        with lock:  # the note is one that a killed process left
             return None
     except filelock.Timeout:
-        return _holder(folder / "writer.json")
+        return _holder(folder / NOTE)
     except OSError:  # not ours to lock: then nobody of ours writes
         return None
 

@@ -64,6 +64,9 @@ def read_manifest(folder: Path) -> Manifest:
                 supported=FORMAT,
                 written_by=values.get("written_by", "?"),
             )
+        if not isinstance(values["generation"], int) or values["generation"] < 0:
+            msg = f"generation {values['generation']!r}"
+            raise ValueError(msg)  # noqa: TRY301
         return Manifest(
             embeddings=values["embeddings"],
             embeddings_digest=values["embeddings_digest"],
@@ -72,7 +75,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotAKnowledgeBaseError(str(folder)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = (
             f"{str(folder / NAME)!r} is damaged ({error}). Restore it from a backup, or remove the "
             "folder and ingest again"

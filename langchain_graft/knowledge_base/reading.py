@@ -87,7 +87,6 @@ class Chunker:
             raise SourceError(msg)
         title = document.title or name
         shared = {
-            **document.metadata,
             "title": title,
             "date": document.date or date,
             "language": document.language or detect_language(document.sections[0].text),
@@ -105,6 +104,7 @@ class Chunker:
                 metadata={
                     key: value
                     for key, value in {
+                        **chunk.metadata,
                         **shared,
                         "heading": chunk.heading,
                         "page": chunk.page,

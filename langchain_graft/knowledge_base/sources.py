@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import sqlite3
 from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
 
+_OURS = frozenset({"title", "date", "language", "page", "row", "question", "source"})
 _IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 
 
@@ -51,11 +56,7 @@ class RecordSource:
     @property
     def digest(self) -> str:
         """Sha256 of all that it says."""
-        content = [
-            [section.text, section.heading, section.question] for section in self.document.sections
-        ]
-        text = json.dumps([content, self.document.title, self.document.metadata], default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(json.dumps(asdict(self.document)).encode()).hexdigest()
 
 
 @dataclass
@@ -65,8 +66,8 @@ class Found:
     files: list[FileSource] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     """Files that can not be read, by their ending."""
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    """Folders that could not be opened, and why."""
+    unreadable: list[tuple[FileSource, str]] = field(default_factory=list)
+    """What is no file, and folders that could not be opened; and why."""
     roots: set[str] = field(default_factory=set)
     """Folders that were walked to the end."""
 
@@ -87,7 +88,7 @@ def find_files(paths: Iterable[Path]) -> Found:
             found.roots.add(str(absolute))
             _walk(absolute, found)
         elif absolute.exists():
-            found.files.append(FileSource(name=absolute.name, path=absolute, root=""))
+            _add(FileSource(name=absolute.name, path=absolute, root=""), found)
         else:
             msg = f"No such file or folder: {str(path)!r}"
             raise FileNotFoundError(msg)
@@ -100,7 +101,9 @@ def _walk(root: Path, found: Found) -> None:
     seen: set[tuple[int, int]] = set()
 
     def note(error: OSError) -> None:
-        found.unreadable.append((str(error.filename), error.strerror or str(error)))
+        folder = _below(root, Path(error.filename))
+        found.unreadable.append((folder, f"the folder can not be opened: {error.strerror}"))
+        found.roots.discard(str(root))
 
     for folder, names, files in os.walk(root, followlinks=True, onerror=note):
         status = Path(folder).stat()
@@ -116,8 +119,36 @@ def _walk(root: Path, found: Found) -> None:
             if path.suffix.lower() not in SUFFIXES:
                 found.skipped[path.suffix.lower() or "(none)"] += 1
                 continue
-            below = path.relative_to(root).as_posix()
-            found.files.append(FileSource(name=below, path=path, root=str(root)))
+            _add(_below(root, path), found)
+
+
+def _below(root: Path, path: Path) -> FileSource:
+    return FileSource(name=path.relative_to(root).as_posix(), path=path, root=str(root))
+
+
+def _add(source: FileSource, found: Found) -> None:
+    if not _is_text(source.origin):
+        told = FileSource(
+            name=_as_text(source.name),
+            path=Path(_as_text(source.origin)),
+            root=_as_text(source.root),
+        )
+        found.unreadable.append((told, "its name is not UTF-8. Rename it"))
+    elif source.path.is_file():
+        found.files.append(source)
+    elif source.path.exists():
+        found.unreadable.append((source, "it is a pipe or device, no file. Remove it"))
+    else:
+        found.unreadable.append((source, "it is a link to nothing. Mend or remove it"))
+
+
+def _is_text(name: str) -> bool:
+    return _as_text(name) == name
+
+
+def _as_text(name: str) -> str:
+    """A name as it can be kept; bytes that are no UTF-8 are written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def beir_sources(folder: Path) -> Iterator[RecordSource]:
@@ -144,42 +175,50 @@ def document_sources(documents: Iterable[Document], *, root: str = "") -> Iterat
         documents: Without a source in their metadata they need an id.
         root: What they belong to: what a later run of the same root lacks is removed. '': nothing.
     """
-    by_source: dict[str, list[Document]] = {}
-    for document in documents:
-        source = document.metadata.get("source") or document.id
-        if source is None:
-            msg = "a loader's document needs metadata['source'] or an id, to be known again"
-            raise SourceError(msg)
-        by_source.setdefault(str(source), []).append(document)
-    for source, parts in by_source.items():
-        first = parts[0].metadata
-        yield RecordSource(
-            name=source,
-            origin=source,
-            root=root,
-            document=ReadDocument(
-                sections=[_section(part) for part in parts],
-                title=first.get("title"),
-                date=first.get("date"),
-                language=first.get("language"),
-                metadata=_scalars(first),
-            ),
-        )
+    with closing(
+        sqlite3.connect("", check_same_thread=False)
+    ) as spool:  # on disk, removed by itself
+        spool.execute("CREATE TABLE parts(source TEXT, part TEXT)")
+        spool.executemany("INSERT INTO parts VALUES (?, ?)", map(_as_row, documents))
+        rows = spool.execute("SELECT source, part FROM parts ORDER BY source, rowid")
+        for source, group in itertools.groupby(rows, key=itemgetter(0)):
+            parts = [json.loads(part) for _, part in group]
+            first = parts[0][1]
+            document = ReadDocument(
+                sections=[_section(text, metadata) for text, metadata in parts],
+                title=_told(first, "title"),
+                date=_told(first, "date"),
+                language=_told(first, "language"),
+            )
+            yield RecordSource(name=source, origin=source, root=root, document=document)
 
 
-def _section(document: Document) -> Section:
-    page = document.metadata.get("page")
-    return Section(
-        text=clean(document.page_content),
-        pages=((0, page + 1),) if isinstance(page, int) else (),
-        question=document.metadata.get("question"),
+def _as_row(document: Document) -> tuple[str, str]:
+    source = document.metadata.get("source") or document.id
+    if source is None:
+        msg = "a loader's document needs metadata['source'] or an id, to be known again"
+        raise SourceError(msg)
+    return _as_text(str(source)), json.dumps(
+        [document.page_content, document.metadata], default=str
     )
 
 
-def _scalars(metadata: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
-    ours = {"title", "date", "language", "page", "question", "source"}
-    return {
-        key: value
-        for key, value in metadata.items()
-        if key not in ours and isinstance(value, str | int | float | bool)
-    }
+def _section(text: str, metadata: Mapping[str, Any]) -> Section:
+    """A loader's document; loaders count pages and rows from 0."""
+    page, row = metadata.get("page"), metadata.get("row")
+    return Section(
+        text=clean(text),
+        pages=((0, page + 1),) if isinstance(page, int) else (),
+        row=row + 1 if isinstance(row, int) else None,
+        question=_told(metadata, "question"),
+        metadata={
+            clean(key): clean(value) if isinstance(value, str) else value
+            for key, value in metadata.items()
+            if key not in _OURS and isinstance(value, str | int | float | bool)
+        },
+    )
+
+
+def _told(metadata: Mapping[str, Any], key: str) -> str | None:
+    value = metadata.get(key)
+    return None if value is None else clean(str(value)) or None

@@ -41,7 +41,7 @@ def read_status(folder: Path | str) -> Status:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    journal = Journal(folder / "journal.sqlite", read_only=True)
+    journal = Journal(folder / "journal.sqlite", mode="ro")
     try:
         sources = journal.sources().values()
         chunks = journal.counts()

@@ -18,6 +18,8 @@ class Section:
     """Of a table, from 1."""
     question: str | None = None
     """What this is the answer to: the question is embedded, `text` comes back."""
+    metadata: dict[str, str | int | float | bool] = field(default_factory=dict)
+    """What else is known of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,4 +32,3 @@ class ReadDocument:
     """The document's own date, as ISO 8601."""
     language: str | None = None
     """The document's own word for it, as a BCP 47 tag."""
-    metadata: dict[str, str | int | float | bool] = field(default_factory=dict)

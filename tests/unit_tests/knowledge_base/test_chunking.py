@@ -56,6 +56,14 @@ def test_small_text_does_not_swallow_a_question_or_a_row():
     assert [chunk.question for chunk in chunks] == [None, "Who built it?", None, None]
 
 
+def test_parts_with_metadata_of_their_own_are_not_joined():
+    parts = [Section(text=f"Page by {name}.", metadata={"by": name}) for name in ("me", "you")]
+    assert [(c.text, c.metadata) for c in cut(*parts)] == [
+        ("Page by me.", {"by": "me"}),
+        ("Page by you.", {"by": "you"}),
+    ]
+
+
 def test_long_text_is_cut_between_sentences():
     chunks = cut(Section(text=" ".join(sentence(n) for n in range(9))), chunk_tokens=60)
     assert len(chunks) > 2
