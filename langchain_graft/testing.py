@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.runnables import Runnable
 
-_PIECE = re.compile(r"\s*\S+\s*?")
+_PIECE = re.compile(r"\s*\S+(?:\s+\Z)?")
 _WORD = re.compile(r"[\u3400-\u9fff]|\w+")
 
 
@@ -42,7 +44,8 @@ class ScriptedChatModel(BaseChatModel):
     script: list[str | AIMessage] = Field(default_factory=list)
     model: str = "scripted"
     _asked: list[list[BaseMessage]] = PrivateAttr(default_factory=list)
-    _spoken: int = PrivateAttr(default=0)
+    _spoken: list[str] = PrivateAttr(default_factory=list)
+    _calls: itertools.count[int] = PrivateAttr(default_factory=itertools.count)
 
     @property
     def asked(self) -> list[list[BaseMessage]]:
@@ -52,7 +55,7 @@ class ScriptedChatModel(BaseChatModel):
     @property
     def spoken(self) -> int:
         """How many pieces have left so far."""
-        return self._spoken
+        return len(self._spoken)
 
     @property
     def _llm_type(self) -> str:
@@ -78,7 +81,7 @@ class ScriptedChatModel(BaseChatModel):
         for chunk in self._pieces(messages):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            self._spoken += 1
+            self._spoken.append(chunk.text)
             yield chunk
 
     async def _astream(
@@ -91,7 +94,7 @@ class ScriptedChatModel(BaseChatModel):
         for chunk in self._pieces(messages):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            self._spoken += 1
+            self._spoken.append(chunk.text)
             yield chunk
 
     def _generate(
@@ -113,7 +116,7 @@ class ScriptedChatModel(BaseChatModel):
         return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
 
     def _pieces(self, messages: list[BaseMessage]) -> list[ChatGenerationChunk]:
-        number = len(self._asked)
+        number = next(self._calls)
         self._asked.append(list(messages))
         if number >= len(self.script):
             msg = f"The script has {len(self.script)} replies; this was call {number + 1}"
@@ -125,7 +128,7 @@ class ScriptedChatModel(BaseChatModel):
         last = AIMessageChunk(
             content=words[-1],
             tool_call_chunks=[
-                {"name": c["name"], "args": str(c["args"]), "id": c["id"], "index": n}
+                {"name": c["name"], "args": json.dumps(c["args"]), "id": c["id"], "index": n}
                 for n, c in enumerate(message.tool_calls)
             ],
             response_metadata={**message.response_metadata, "model_name": self.model},

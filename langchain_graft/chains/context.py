@@ -12,7 +12,8 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langchain_graft.chains.inputs import question_of
 from langchain_graft.models.tokens import estimate_tokens
-from langchain_graft.retrievers.filters import both_filters, matches
+from langchain_graft.retrievers.filters import matches
+from langchain_graft.retrievers.index import check_search
 from langchain_graft.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 CountTokens = Callable[[str], int]
 
 _CONTROL = re.compile(
-    r"<\|[^|<>\n]{1,40}\|>|</?paragraph>|\[/?INST\]|<</?SYS>>|</?s>"
+    r"<[|｜][^|｜<>\n]{1,40}[|｜]>"
+    r"|</?(?:s|bos|eos|pad|think|paragraph|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>"
     r"|\[(?:Retrieval|No Retrieval|Continue to Use Evidence|Relevant|Irrelevant|Fully supported"
-    r"|Partially supported|No support / Contradictory|Utility:\d)\]",
+    r"|Partially supported|No support / Contradictory|Utility:\d)\]"
+    r"|(?-i:(?<![A-Za-z])(?:TERMINATE|UPDATE\s+CONTEXT)(?![A-Za-z]))",
     re.IGNORECASE,
 )
-_FOREIGN_MARK = re.compile(r"[\[【](\d{1,3})[\]】]")
+_FOREIGN_MARK = re.compile(r"[\[【［]\s*(\^?\d{1,3}(?:[\s,，、;；&^–-]+\d{1,3})*)\s*[\]】］]")
 _AROUND_TOKENS = 8
 
 
@@ -43,26 +46,33 @@ def create_retrieval_step(
         budget: Most tokens of all documents together; None: no limit.
         count_tokens: Text to its number of tokens.
     """
-
-    def arguments(asked: Mapping[str, Any]) -> dict[str, Any]:
-        given = {name: asked[name] for name in ("k", "filter") if asked.get(name) is not None}
-        return given if isinstance(retriever, BaseRetriever) else {}
+    passed_on = isinstance(retriever, BaseRetriever)
 
     def kept(documents: Sequence[Document], asked: Mapping[str, Any]) -> list[Document]:
-        where = both_filters(None, asked.get("filter"))
-        passed = [document for document in documents if matches(where, document.metadata)]
+        passed = [
+            document for document in documents if matches(asked.get("filter"), document.metadata)
+        ]
         return pack_documents(passed[: asked.get("k")], budget=budget, count_tokens=count_tokens)
 
     def retrieve(state: Mapping[str, Any], config: RunnableConfig) -> list[Document]:
-        asked = config.get("configurable", {})
-        return kept(retriever.invoke(question_of(state), config, **arguments(asked)), asked)
+        asked = _asked(config)
+        found = retriever.invoke(question_of(state), config, **(asked if passed_on else {}))
+        return kept(found, asked)
 
     async def aretrieve(state: Mapping[str, Any], config: RunnableConfig) -> list[Document]:
-        asked = config.get("configurable", {})
-        found = await retriever.ainvoke(question_of(state), config, **arguments(asked))
+        asked = _asked(config)
+        found = await retriever.ainvoke(question_of(state), config, **(asked if passed_on else {}))
         return kept(found, asked)
 
     return RunnableLambda(retrieve, aretrieve, name="retrieve_documents")
+
+
+def _asked(config: RunnableConfig) -> dict[str, Any]:
+    """`k` and `filter` of a call, checked."""
+    given = config.get("configurable", {})
+    asked = {name: given[name] for name in ("k", "filter") if given.get(name) is not None}
+    check_search(asked.get("k", 1), asked.get("filter"))
+    return asked
 
 
 def pack_documents(
@@ -112,7 +122,9 @@ def without_control_words(text: str) -> str:
 
     Marks such as [3] that stand in the document become (3), so that they are not taken for ours.
     """
-    return _FOREIGN_MARK.sub(r"(\1)", _CONTROL.sub(" ", text))
+    while (stripped := _CONTROL.sub(" ", text)) != text:  # what is left may make another one
+        text = stripped
+    return _FOREIGN_MARK.sub(r"(\1)", text)
 
 
 def token_counter_of(model: object) -> CountTokens:

@@ -5,12 +5,15 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, convert_to_messages
 
+_MADE_HERE = frozenset({"question", "context", "answer", "citations"})
 _TURNS = 6
 _MOST_CHARACTERS = 1000
 
 
 def as_input(given: str | Mapping[str, Any]) -> dict[str, Any]:
     """A question, or a dict with `input` and perhaps `chat_history`, as the latter.
+
+    What a chain makes itself is dropped, so that the output of one run can be given to the next.
 
     Raises:
         TypeError: It is neither.
@@ -23,7 +26,8 @@ def as_input(given: str | Mapping[str, Any]) -> dict[str, Any]:
     if not state["input"].strip():
         msg = "The question is empty: give a question of at least one word"
         raise ValueError(msg)
-    return {**state, "chat_history": list(state.get("chat_history") or [])}
+    given = {name: value for name, value in state.items() if name not in _MADE_HERE}
+    return {**given, "chat_history": list(state.get("chat_history") or [])}
 
 
 def question_of(state: Mapping[str, Any]) -> str:

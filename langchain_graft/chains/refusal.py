@@ -20,8 +20,10 @@ _REFUSING = re.compile(
     | \b(?:I|we)\s+(?:can\s?not|can't|could\s?n[o']t|could\s+not|am\s+unable\s+to|do\s+not|don't)
         \s+(?:find|answer|determine|know)
     | \bthere\s+is\s+no\s+(?:information|mention|answer)\b | ^\s*no\s+information\b
-    | \b(?:is|are|was|were)\s+not\s+(?:explicitly\s+)?
-        (?:mentioned|provided|stated|specified|given|contained|included)\s+(?:in|by)\b
+    | \b(?:is|are|was|were)\s+not\s+(?:explicitly\s+)? (?:
+        (?:mentioned|provided|stated|specified|given|contained|included)\s+(?:in|by)\s+
+          (?:\w+\s+){0,3}(?:documents?|sources?|passages?|context|texts?|information)\b
+        | (?:mentioned|provided|stated|specified)\s*(?:[.!\[]|$) )
     | (?:文档|资料|来源|文中|上下文|信息|文本|提供的)[^。]{0,20}
         (?:没有|未|并未|无)[^。]{0,6}(?:找到|提到|提及|提供|说明|包含|给出|回答|答案)
     | (?:没有|未能?)(?:找到|提到|提及|提供)[^。]{0,12}(?:答案|信息|内容|资料)

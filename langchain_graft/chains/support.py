@@ -111,13 +111,12 @@ def _best_run(
     """The score of the best run of sentences, its first and its last sentence."""
     total = sum(weights.values())
     best = (0.0, 0, 0)
-    for first in range(len(said)):
-        found = set(given)
-        for last in range(first, min(first + _WINDOW_SENTENCES, len(said))):
-            found |= said[last]
+    for length in range(1, min(_WINDOW_SENTENCES, len(said)) + 1):
+        for first in range(len(said) - length + 1):
+            found = given.union(*said[first : first + length])
             score = sum(weight for word, weight in weights.items() if word in found) / total
             if score > best[0] + _EQUAL:
-                best = (score, first, last)
+                best = (score, first, first + length - 1)
     return best
 
 
