@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import MissingExtraError, UnknownModelError
 from langchain_graft.models.catalogue import CATALOGUE, find_model
+from langchain_graft.models.remote import MAX_RETRIES, TIMEOUT_SECONDS, provider_errors
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from langchain_graft.models.pull import OnProgress
-
-REMOTE_TIMEOUT_SECONDS = 60.0
 
 
 def load_chat_model(
@@ -43,7 +42,8 @@ def load_chat_model(
     Raises:
         UnknownModelError: Nothing goes by that name.
         DownloadError: The model is not here and can not be fetched.
-        MissingExtraError: Its libraries are not installed.
+        MissingExtraError: Our own libraries for it are not installed.
+        ModelError: The provider's package or key is missing.
     """
     provider, _, name = spec.partition(":")
     if not name:
@@ -51,7 +51,7 @@ def load_chat_model(
     if provider == "gguf":
         timeout_seconds = timeout_seconds or 600.0
         return _load_gguf(name, timeout_seconds, on_progress, settings)
-    return _load_remote(spec, timeout_seconds or REMOTE_TIMEOUT_SECONDS, settings)
+    return _load_remote(spec, timeout_seconds or TIMEOUT_SECONDS, settings)
 
 
 def _load_gguf(
@@ -99,10 +99,8 @@ def _load_remote(spec: str, timeout_seconds: float, settings: dict[str, Any]) ->
     bounds: dict[str, Any] = (
         {"client_kwargs": {"timeout": timeout_seconds}}
         if provider == "ollama"
-        else {"timeout": timeout_seconds, "max_retries": 2}
+        else {"timeout": timeout_seconds, "max_retries": MAX_RETRIES}
     )
-    try:
+    with provider_errors(spec):
         model: BaseChatModel = init_chat_model(spec, **(bounds | settings))
-    except ValueError as error:
-        raise UnknownModelError(spec, available=CATALOGUE) from error
     return model

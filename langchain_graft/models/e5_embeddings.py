@@ -28,6 +28,8 @@ except ImportError as error:
 DIRECTIONS = Path(__file__).with_name("e5_language.json")
 """`float32[2, 384]`, from English to Chinese; benchmarks/language_bias.py makes and measures it."""
 
+_TINY = 1e-12
+
 
 class E5Embeddings(Embeddings):
     """Vectors of 384 numbers, length 1, from texts in a hundred languages.
@@ -93,10 +95,21 @@ class E5Embeddings(Embeddings):
         vectors = np.empty((len(texts), self._runtime.dim), dtype=np.float32)
         vectors[order] = self._runtime.encode(clean, is_query)
         if self._directions is not None:
-            vectors -= (vectors @ self._directions.T) @ self._directions
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors = remove_directions(vectors, self._directions)
         embedded: list[list[float]] = vectors.tolist()
         return embedded
+
+
+def remove_directions(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """The vectors without what they have along the directions, brought to length 1 again.
+
+    Args:
+        vectors: `float32[texts, dimension]`; one that has nothing else becomes zero.
+        directions: `float32[n, dimension]`, of length 1 and at right angles to each other.
+    """
+    rest: np.ndarray = vectors - (vectors @ directions.T) @ directions
+    rest /= np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), _TINY)
+    return rest
 
 
 @cache

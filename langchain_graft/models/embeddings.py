@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_graft.errors import MissingExtraError, UnknownModelError
+from langchain_graft.errors import MissingExtraError
 from langchain_graft.models.catalogue import CATALOGUE, find_model
+from langchain_graft.models.remote import MAX_RETRIES, TIMEOUT_SECONDS, provider_errors
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -30,6 +31,8 @@ _NAMING_ATTRIBUTES = (
     "query_encode_kwargs",
 )
 
+_TAKE_TIMEOUT = ("openai", "azure_openai")  # unbounded unless told
+
 
 def load_embeddings(
     spec: str, *, on_progress: OnProgress | None = None, **settings: Any
@@ -50,7 +53,8 @@ def load_embeddings(
     Raises:
         UnknownModelError: Nothing goes by that name.
         DownloadError: The model is not here and can not be fetched.
-        MissingExtraError: Its libraries are not installed.
+        MissingExtraError: Our own libraries for it are not installed.
+        ModelError: The provider's package or key is missing.
     """
     provider, _, name = spec.partition(":")
     if not name or spec in CATALOGUE:
@@ -109,8 +113,8 @@ def _load_remote(spec: str, settings: dict[str, Any]) -> Embeddings:
         from langchain.embeddings import init_embeddings  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("remote") from error
-    try:
-        embeddings: Embeddings = init_embeddings(spec, **settings)
-    except ValueError as error:
-        raise UnknownModelError(spec, available=CATALOGUE) from error
+    bounded = spec.partition(":")[0] in _TAKE_TIMEOUT
+    bounds = {"timeout": TIMEOUT_SECONDS, "max_retries": MAX_RETRIES} if bounded else {}
+    with provider_errors(spec):
+        embeddings: Embeddings = init_embeddings(spec, **(bounds | settings))
     return embeddings

@@ -172,7 +172,9 @@ _servers_lock = threading.Lock()
 def shared_server(model: Path, settings: LlamaSettings) -> LlamaServer:
     """This process's server for that model and settings; it is not started yet."""
     with _servers_lock:
-        return _servers.setdefault((model, settings), LlamaServer(model, settings))
+        if (model, settings) not in _servers:
+            _servers[model, settings] = LlamaServer(model, settings)
+        return _servers[model, settings]
 
 
 @atexit.register

@@ -62,7 +62,7 @@ class SentenceEmbeddings(Embeddings):
         self._model = _load(folder, device, getattr(torch, dtype) if dtype else None)
         self._lock = threading.Lock()
         self._batch_tokens = BATCH_TOKENS if device == "cpu" else 32 * BATCH_TOKENS
-        self.max_tokens = int(self._model.max_seq_length or 512) - 2
+        self.max_tokens = int(self._model.max_seq_length or 512) - 2 - _prompt_tokens(self._model)
         self.digest = _digest(folder, weights_digest)
 
     def token_counter(self) -> TokenCounter:
@@ -98,7 +98,7 @@ class SentenceEmbeddings(Embeddings):
 
     def _windows(self, text: str) -> list[str]:
         """The text in pieces that the model reads whole; nearly always it is one."""
-        if len(text) <= self.max_tokens:
+        if len(text.encode()) <= self.max_tokens:  # no token is less than a byte
             return [text]
         encoding = self._model.tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
@@ -106,9 +106,8 @@ class SentenceEmbeddings(Embeddings):
         offsets = encoding["offset_mapping"]
         if len(offsets) <= self.max_tokens:
             return [text]
-        starts = range(0, len(offsets), self.max_tokens)
-        ends = [min(start + self.max_tokens, len(offsets)) - 1 for start in starts]
-        return [text[offsets[a][0] : offsets[b][1]] for a, b in zip(starts, ends, strict=True)]
+        windows = token_windows(offsets, self.max_tokens)
+        return [text[offsets[start][0] : offsets[end - 1][1]] for start, end in windows]
 
     def _encode(self, texts: list[str]) -> np.ndarray:
         """Vectors `float32[texts, dimension]`; texts of like length share a batch."""
@@ -139,6 +138,27 @@ class SentenceEmbeddings(Embeddings):
             yield batch
 
 
+def token_windows(offsets: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:
+    """Tokens in windows of at most `size`, cut between words where there is a gap near the end.
+
+    A word that is cut would have more tokens than before, and the last ones would not be read.
+
+    Args:
+        offsets: Start and end of each token in the text.
+        size: Most tokens of a window.
+    """
+    windows = []
+    start = 0
+    while start < len(offsets):
+        end = min(start + size, len(offsets))
+        if end < len(offsets):
+            near = range(end, max(end - size // 4, start), -1)
+            end = next((n for n in near if offsets[n - 1][1] < offsets[n][0]), end)
+        windows.append((start, end))
+        start = end
+    return windows
+
+
 def hub_folder(repo: str) -> Path:
     """The local copy of a hub repository, downloaded if it is not here; no pickles, no code.
 
@@ -156,6 +176,12 @@ def hub_folder(repo: str) -> Path:
             "folder: hf:/path/to/model"
         )
         raise DownloadError(msg) from error
+
+
+def _prompt_tokens(model: SentenceTransformer) -> int:
+    """Tokens of the longest prompt that is put before a text."""
+    prompts = [model.prompts.get(name) or "" for name in ("query", "document")]
+    return max(len(model.tokenizer(p, add_special_tokens=False)["input_ids"]) for p in prompts)
 
 
 def _unit(vector: np.ndarray) -> list[float]:
