@@ -35,8 +35,11 @@ def mean_interval(values: Sequence[float], *, samples: int = SAMPLES, seed: int 
         seed: The same seed gives the same interval.
 
     Raises:
-        ValueError: There are no values.
+        ValueError: There are no values, or no resamples.
     """
+    if samples < 1:
+        msg = f"samples must be 1 or more, not {samples!r}"
+        raise ValueError(msg)
     if not len(values):
         msg = "No values: the mean of nothing has no interval"
         raise ValueError(msg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_graft.errors import EvaluationDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,29 +37,17 @@ def load_questions(path: Path | str) -> list[Question]:
         EvaluationDataError: A line is not as promised; the message names it.
     """
     path = Path(path)
-    questions = []
+    questions: dict[str, Question] = {}
     for number, row in _rows(path):
-        question = row.get("question")
-        if not isinstance(question, str) or not question.strip():
-            msg = f"{path.name}, line {number}: 'question' is missing or empty"
+        question = _question(row, number, where := f"{path.name}, line {number}")
+        if question.id in questions:
+            msg = f"{where}: {question.id!r} is the id of another question"
             raise EvaluationDataError(msg)
-        documents = tuple(map(str, row.get("documents", ())))
-        answers = tuple(map(str, row.get("answers", ())))
-        questions.append(
-            Question(
-                id=str(row.get("id", number)),
-                question=question,
-                answers=answers,
-                documents=documents,
-                answerable=bool(row.get("answerable", bool(documents or answers))),
-                language=str(row.get("language", "")),
-                kind=str(row.get("kind", "")),
-            )
-        )
+        questions[question.id] = question
     if not questions:
         msg = f"{path.name} holds no questions"
         raise EvaluationDataError(msg)
-    return questions
+    return list(questions.values())
 
 
 def load_beir(
@@ -80,11 +69,11 @@ def load_beir(
     queries = {}
     path = _existing(folder, "queries.jsonl")
     for number, row in _rows(path):
-        if "_id" not in row or "text" not in row:
+        if "_id" not in row or not isinstance(row.get("text"), str):
             msg = f"{path.name}, line {number}: a BEIR query has '_id' and 'text'"
             raise EvaluationDataError(msg)
         if (query := str(row["_id"])) in judged:
-            queries[query] = str(row["text"])
+            queries[query] = row["text"]
     if not queries:
         msg = f"{folder}: no query of {path.name} is judged in the {split!r} split"
         raise EvaluationDataError(msg)
@@ -105,13 +94,42 @@ def load_beir_corpus(folder: Path | str) -> Iterator[tuple[str, str, str]]:
         yield str(row["_id"]), str(row.get("title") or ""), row["text"]
 
 
+def _question(row: Mapping[str, Any], number: int, where: str) -> Question:
+    question = row.get("question")
+    if not isinstance(question, str) or not question.strip():
+        msg = f"{where}: 'question' is missing or empty"
+        raise EvaluationDataError(msg)
+    documents, answers = (_texts(row, name, where) for name in ("documents", "answers"))
+    answerable = row.get("answerable", bool(documents or answers))
+    if not isinstance(answerable, bool):
+        msg = f"{where}: 'answerable' is true or false, not {answerable!r}"
+        raise EvaluationDataError(msg)
+    return Question(
+        id=str(row.get("id", number)),
+        question=question,
+        answers=answers,
+        documents=documents,
+        answerable=answerable,
+        language=str(row.get("language", "")),
+        kind=str(row.get("kind", "")),
+    )
+
+
+def _texts(row: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    given = row.get(name, [])
+    if not isinstance(given, list) or not all(isinstance(one, str | int | float) for one in given):
+        msg = f"{where}: {name!r} is a list of strings, not {given!r}"
+        raise EvaluationDataError(msg)
+    return tuple(map(str, given))
+
+
 def _judgements(path: Path) -> dict[str, dict[str, int]]:
     judged: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in _lines(path):
         fields = line.rstrip("\n").split("\t")
         try:
             query, document, relevance = fields[0], fields[1], int(float(fields[2]))
-        except (IndexError, ValueError) as error:
+        except (IndexError, ValueError, OverflowError) as error:
             if number == 1 or not line.strip():
                 continue  # the header
             msg = f"{path.name}, line {number}: expected query, document and relevance by tabs"
@@ -130,26 +148,28 @@ def _existing(folder: Path, *names: str) -> Path:
     raise EvaluationDataError(msg)
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     opener: Any = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig") as lines:
-        yield from lines
+    number = 0
+    try:
+        with opener(path, "rt", encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                yield number, line
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        msg = f"{str(path)!r} can not be read behind line {number}: {error}"
+        raise EvaluationDataError(msg) from error
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        for number, line in enumerate(_lines(path), 1):
-            if line.strip():
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    msg = f"{path.name}, line {number}: no JSON object"
-                    raise EvaluationDataError(msg)
-                yield number, row
-    except FileNotFoundError as error:
-        msg = f"No such file: {str(path)!r}"
-        raise EvaluationDataError(msg) from error
-    except ValueError as error:
-        if isinstance(error, EvaluationDataError):
-            raise
-        msg = f"{path.name}: no JSON lines ({error})"
-        raise EvaluationDataError(msg) from error
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            msg = f"{path.name}, line {number}: no JSON ({error})"
+            raise EvaluationDataError(msg) from error
+        if not isinstance(row, dict):
+            msg = f"{path.name}, line {number}: no JSON object"
+            raise EvaluationDataError(msg)
+        yield number, row

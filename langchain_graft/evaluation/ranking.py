@@ -22,14 +22,21 @@ def ranking_metrics(
 ) -> dict[str, dict[str, float]]:
     """nDCG@k, recall@k and MRR@k of every judged query.
 
-    A query without a ranking counts 0. nDCG has linear gain and a logarithmic discount (Järvelin
-    and Kekäläinen 2002), as trec_eval and BEIR compute it.
+    A query without a ranking counts 0, a document that comes twice at its first place. nDCG has
+    linear gain and a logarithmic discount (Järvelin and Kekäläinen 2002), as trec_eval and BEIR
+    compute it.
 
     Returns:
         Metric ("ndcg@10", ...) to query id to value, from 0 to 1.
+
+    Raises:
+        ValueError: `k` is below 1.
     """
+    if k < 1:
+        msg = f"k must be 1 or more, not {k!r}"
+        raise ValueError(msg)
     run = {
-        query: {document: -float(rank) for rank, document in enumerate(dict.fromkeys(ids[:k]))}
+        query: {document: -float(rank) for rank, document in enumerate(distinct(ids)[:k])}
         for query, ids in rankings.items()
         if ids
     }

@@ -13,6 +13,8 @@ from langchain_core.caches import BaseCache
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation
 
+from langchain_graft.errors import EvaluationDataError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,15 +25,26 @@ class ReplyCache(BaseCache):
     """Replies by model, prompt and settings, in a SQLite file; plain JSON, nothing is executed.
 
     Give it to a chat model as `cache`, or use `with_reply_cache`. May be used by several threads.
+
+    Args:
+        path: The file; it is made when it is not there.
+
+    Raises:
+        EvaluationDataError: The file is something else.
     """
 
     def __init__(self, path: Path | str) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, timeout=30.0, check_same_thread=False)
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS replies(key TEXT PRIMARY KEY, reply TEXT NOT NULL)"
-        )
+        try:
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS replies(key TEXT PRIMARY KEY, reply TEXT NOT NULL)"
+            )
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            msg = f"{str(path)!r} is no cache of replies ({error}). Remove it, or name another"
+            raise EvaluationDataError(msg) from error
         self._database.commit()
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
