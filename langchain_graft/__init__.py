@@ -1,6 +1,6 @@
 """langchain-graft: graph, retrieval, agents and fine-tuning as LangChain parts.
 
-The parts live in subpackages, each imported when it is first touched:
+The parts live in subpackages; what they export is loaded when it is first touched:
 
     retrievers       query in, ranked documents out
     chains           Runnables that answer, with citations that are checked
