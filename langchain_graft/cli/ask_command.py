@@ -62,13 +62,13 @@ def print_answer(chain: Runnable[Any, Any], question: Any) -> dict[str, Any]:
     """
     from langchain_core.runnables.utils import AddableDict  # noqa: PLC0415
 
-    from langchain_graft.cli.console import OUT  # noqa: PLC0415
+    from langchain_graft.cli.console import OUT, printable  # noqa: PLC0415
 
     output = AddableDict()
     with closing(chain.stream(question)) as chunks:  # type: ignore[type-var]
         for chunk in chunks:
             output += chunk
-            OUT.out(chunk.get("answer", ""), end="", highlight=False)
+            OUT.out(printable(chunk.get("answer", "")), end="", highlight=False)
     OUT.print()
     return dict(output)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,20 @@ if TYPE_CHECKING:
 
     from langchain_graft.models.pull import OnProgress
 
-OUT = Console()
-ERR = Console(stderr=True)
+
+class _PlainConsole(Console):
+    """Shows other people's text as it is; a closed pipe is left to `main`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, **settings)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+OUT = _PlainConsole()
+ERR = _PlainConsole(stderr=True)
+_TERMINAL_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MEGABYTE = 1_000_000
 _EXCERPT = 90
 _NARROW = 24
@@ -71,12 +84,12 @@ def progress() -> Iterator[OnProgress]:
 
 def print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on stdout."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(printable(title)), title_justify="left", header_style="bold")
     for position, name in enumerate(names):
         widest = max((len(str(row[position])) for row in rows), default=0)
         table.add_column(name, overflow="fold", no_wrap=widest <= _NARROW)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else printable(str(cell)) for cell in row))
     OUT.print(table)
 
 
@@ -98,6 +111,11 @@ def print_sources(context: Sequence[Document], citations: Sequence[Any]) -> None
             )
         )
     print_table("Sources", ("", "document", "its words", "holds"), rows)
+
+
+def printable(text: str) -> str:
+    """A text without the characters that steer a terminal."""
+    return _TERMINAL_CONTROL.sub("", text)
 
 
 def document_as_json(document: Document) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from langchain_graft.cli.options import (
     load_model,
     make_chain,
     open_filled,
+    positive,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--questions", type=Path, metavar="FILE", help="questions with answers")
     what.add_argument("--beir", type=Path, metavar="FOLDER", help="a BEIR folder's queries")
     parser.add_argument("--split", default="test", help="of the BEIR folder (default: test)")
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N questions only")
+    parser.add_argument("--limit", type=positive, metavar="N", help="the first N questions only")
     parser.add_argument("--retrieval-only", action="store_true", help="ask no chat model")
     parser.add_argument("--no-cache", action="store_true", help="ask the model everything anew")
     parser.add_argument(

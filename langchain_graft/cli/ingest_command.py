@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langchain_graft.cli.options import add_json, add_kb
+from langchain_graft.cli.options import add_json, add_kb, positive
 
 if TYPE_CHECKING:
     import argparse
@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "hf:FOLDER, openai:NAME, ...",
     )
     making.add_argument(
-        "--chunk-tokens", type=int, metavar="N", help="most tokens of a passage (default: 160)"
+        "--chunk-tokens", type=positive, metavar="N", help="most tokens of a passage (default: 160)"
     )
     making.add_argument("--ocr", action="store_true", help="read scanned PDF pages by OCR")
-    making.add_argument("--max-file-mb", type=int, metavar="N", help="pass larger files over")
-    making.add_argument("--max-text-mb", type=int, metavar="N", help="most text of a document")
+    making.add_argument("--max-file-mb", type=positive, metavar="N", help="pass larger files over")
+    making.add_argument("--max-text-mb", type=positive, metavar="N", help="most text of a document")
     add_json(parser)
 
 
@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     from langchain_graft.cli.console import print_json, progress  # noqa: PLC0415
     from langchain_graft.cli.main import DONE, DONE_IN_PART  # noqa: PLC0415
 
-    if not arguments.paths and not arguments.beir:
-        msg = "Name files or folders to ingest, or --beir FOLDER"
+    if bool(arguments.paths) == bool(arguments.beir):
+        msg = "Name files or folders to ingest, or --beir FOLDER, and not both"
         raise ValueError(msg)
     for path in arguments.paths:
         if not path.exists():

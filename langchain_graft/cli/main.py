@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -48,14 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="replace")
     arguments = build_parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except BaseException as error:
-        code = _exit_code(error)
-        if code is None:
+        found = _exit_code(error)
+        if found is None:
             raise
-        if code != DONE:
-            sys.stderr.write(f"graft: {_message(error)}\n")
-        return code
+        sys.stderr.write(f"graft: {_message(error)}\n")
+        return found
+    return code
 
 
 def _exit_code(error: BaseException) -> int | None:
@@ -64,7 +69,6 @@ def _exit_code(error: BaseException) -> int | None:
 
     codes: tuple[tuple[type[BaseException], int], ...] = (
         (KeyboardInterrupt, INTERRUPTED),
-        (BrokenPipeError, DONE),
         (FileNotFoundError, WRONG_USE),
         (GraftError, FAILED),
         (OSError, FAILED),

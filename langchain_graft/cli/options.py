@@ -44,7 +44,7 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
         f"(default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
-        "-k", type=_positive, default=DEFAULT_K, metavar="N", help="passages per question"
+        "-k", type=positive, default=DEFAULT_K, metavar="N", help="passages per question"
     )
     parser.add_argument(
         "--filter",
@@ -57,7 +57,7 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--context-tokens",
-        type=_positive,
+        type=positive,
         default=CONTEXT_TOKENS,
         metavar="N",
         help=f"most tokens of all passages in the prompt (default: {CONTEXT_TOKENS})",
@@ -100,12 +100,12 @@ def make_chain(
     return create_rag_chain(model, retriever, context_tokens=arguments.context_tokens)
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        msg = f"must be 1 or more, not {value}"
+def positive(text: str) -> int:
+    """A whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"must be a whole number of 1 or more, not {text!r}"
         raise argparse.ArgumentTypeError(msg)
-    return value
+    return int(text)
 
 
 def _filter(text: str) -> dict[str, Any]:

@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from langchain_graft.cli.main import COMMANDS, main
 from langchain_graft.knowledge_base import KnowledgeBase
 from langchain_graft.testing import HashEmbeddings
+
+GRAFT = Path(sys.executable).with_name("graft")
 
 
 def run(*arguments: str) -> int:
@@ -40,9 +44,7 @@ def test_help_loads_no_library():
         "heavy = {'langchain_core', 'rich', 'torch', 'chromadb', 'numpy', 'pydantic'}\n"
         "print('loaded', sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded []"
 
 
@@ -58,8 +60,12 @@ def test_help_loads_no_library():
         ("ask", "  ", "--kb", "x"),
         ("ingest", "--kb", "x"),
         ("ingest", "no-such-file", "--kb", "x", "--embeddings", "minilm"),
+        ("ingest", ".", "--kb", "x", "--beir", "."),
         ("eval", "--kb", "x"),
+        ("eval", "--kb", "x", "--questions", "q", "--limit", "0"),
+        ("eval", "--kb", "x", "--questions", "q", "--beir", "b"),
         ("models", "pull"),
+        ("models", "fly"),
     ],
 )
 def test_wrong_use_is_2_with_a_reason(arguments, capsys, tmp_path, monkeypatch):
@@ -68,6 +74,31 @@ def test_wrong_use_is_2_with_a_reason(arguments, capsys, tmp_path, monkeypatch):
     told = capsys.readouterr()
     assert told.out == ""
     assert len(told.err) > 20
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_number_that_is_none_is_told_in_plain_words(value, capsys):
+    assert run("ask", "Who?", "--kb", "x", "-k", value) == 2
+    assert f"must be a whole number of 1 or more, not {value!r}" in capsys.readouterr().err
+
+
+def test_help_comes_in_less_than_300_milliseconds():
+    def seconds():
+        started = time.perf_counter()
+        subprocess.run([GRAFT, "--help"], capture_output=True, check=True)
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(5)) < 0.3
+
+
+def test_a_fault_of_ours_is_shown_in_full(monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("langchain_graft.knowledge_base.status.read_status", broken)
+    with pytest.raises(ZeroDivisionError):
+        run("status", "--kb", "anything")
 
 
 @pytest.mark.parametrize("command", ["status", "ask", "chat", "eval", "remove"])
