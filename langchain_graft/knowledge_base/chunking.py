@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
@@ -50,8 +51,9 @@ def chunk_document(
     """Cut a document into passages of at most `chunk_tokens` tokens, title and headings counted.
 
     A section that fits is one chunk; a small one is joined with the next; a long one is cut between
-    sentences, at the end of a paragraph where that leaves the chunk at least half full. Only a
-    sentence that is longer than a chunk is cut inside.
+    sentences into as few chunks as will do, of about equal size, at the end of a paragraph where
+    that leaves the chunk at least half as long. Only a sentence that is longer than a chunk is cut
+    inside.
 
     Args:
         document: What a reader gave.
@@ -159,12 +161,16 @@ def _cut(sentence: str, start: int, count_tokens: TokenCounter, room: int) -> It
 
 
 def _packed(pieces: Sequence[_Piece], room: int) -> Iterator[list[_Piece]]:
+    """Runs of pieces that fit, of about equal size: a short rest at the end is found badly."""
+    left = sum(piece.tokens for piece in pieces)
     chunk: list[_Piece] = []
     used = 0
     for piece in pieces:
-        if chunk and used + piece.tokens > room:
+        share = left / max(math.ceil(left / room), 1)
+        if chunk and (used + piece.tokens > room or used + piece.tokens / 2 > share):
             kept = _until_paragraph(chunk, used)
             yield chunk[:kept]
+            left -= sum(other.tokens for other in chunk[:kept])
             chunk = chunk[kept:]
             used = sum(other.tokens for other in chunk)
         chunk.append(piece)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
-from langchain_graft.errors import KnowledgeBaseError
+from langchain_graft.errors import GraftError, KnowledgeBaseError
+from langchain_graft.knowledge_base.lock import writes
 from langchain_graft.retrievers.bm25 import BM25Index
 from langchain_graft.retrievers.vector import VectorIndex
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 COLLECTION = "chunks"
 _BATCH = 1000
+_NO_ROOM = re.compile("disk I/O error|disk is full|No space left|too large|quota", re.IGNORECASE)
 
 
 class StaleIndexError(KnowledgeBaseError):
@@ -37,7 +41,11 @@ class Indexes:
 
     def __init__(self, folder: Path, embeddings: Embeddings) -> None:
         self.vector = VectorIndex(embeddings, folder / "chroma", name=COLLECTION)
-        self.bm25 = BM25Index(folder / "words")
+        try:
+            self.bm25 = BM25Index(folder / "words")
+        except BaseException:
+            self.vector.close()
+            raise
 
     def close(self) -> None:
         """Free what they hold open."""
@@ -66,22 +74,23 @@ def build_generation(
         on_indexed: Told the number of chunks after each batch.
 
     Raises:
-        StaleIndexError: The last generation does not hold what the journal says.
+        StaleIndexError: The last generation does not hold what the journal says, or is damaged.
+        KnowledgeBaseError: The folder can not be written.
     """
     building = target.with_name(target.name + ".building")
     shutil.rmtree(building, ignore_errors=True)
-    if base is not None:
-        if not base.is_dir():
-            msg = f"{str(base)!r} is gone"
-            raise StaleIndexError(msg)
-        shutil.copytree(base, building)
-    building.mkdir(parents=True, exist_ok=True)
-    indexes = Indexes(building, embeddings)
+    with _told(target, base):
+        if base is not None:
+            shutil.copytree(base, building)
+        building.mkdir(parents=True, exist_ok=True)
+        indexes = Indexes(building, embeddings)
     try:
         kept = journal.ids("indexed")
-        _drop_and_check(indexes, kept)
+        with _told(target, base):
+            _drop_and_check(indexes, kept)
         for batch in _embedded(journal):
-            _add(indexes, batch)
+            with _told(target, base):
+                _add(indexes, batch)
             on_indexed(len(batch))
         expected = len(kept) + journal.counts().get("embedded", 0)
         if not len(indexes.vector) == len(indexes.bm25) == expected:
@@ -90,7 +99,44 @@ def build_generation(
     finally:
         indexes.close()
     shutil.rmtree(target, ignore_errors=True)
-    building.replace(target)
+    with writes(target.parents[1]):
+        building.replace(target)
+
+
+def open_generation(folder: Path, embeddings: Embeddings) -> Indexes:
+    """The indexes of a published generation, to be read.
+
+    Raises:
+        StaleIndexError: It is damaged or gone.
+    """
+    with _told(folder, folder):
+        if not folder.is_dir():  # Chroma and tantivy would make empty ones
+            raise FileNotFoundError(str(folder))
+        indexes = Indexes(folder, embeddings)
+        vectors, texts = len(indexes.vector), len(indexes.bm25)
+        if vectors != texts:
+            indexes.close()
+            msg = f"{vectors} vectors, {texts} texts"
+            raise ValueError(msg)
+    return indexes
+
+
+@contextmanager
+def _told(folder: Path, base: Path | None) -> Iterator[None]:
+    """Say of any error of the indexes, which are of many kinds, whether it is room or damage."""
+    try:
+        yield
+    except GraftError:
+        raise
+    except Exception as error:
+        if _NO_ROOM.search(str(error)) or base is None:
+            with writes(folder.parents[1], Exception):
+                raise
+        msg = (
+            f"The indexes in {str(base)!r} are damaged ({type(error).__name__}: {error}). "
+            "The next `graft ingest` builds them anew from the journal"
+        )
+        raise StaleIndexError(msg) from error
 
 
 def _drop_and_check(indexes: Indexes, kept: set[str]) -> None:

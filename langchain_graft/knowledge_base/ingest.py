@@ -12,8 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_graft.errors import SourceError
-from langchain_graft.knowledge_base.indexes import StaleIndexError, build_generation
+from langchain_graft.knowledge_base.indexes import (
+    StaleIndexError,
+    build_generation,
+    open_generation,
+)
 from langchain_graft.knowledge_base.journal import ChunkRecord, Journal, SourceRecord
+from langchain_graft.knowledge_base.lock import writes
 from langchain_graft.knowledge_base.manifest import Manifest, generation_folder
 from langchain_graft.knowledge_base.reader_pool import Read, ReaderPool
 
@@ -258,7 +263,7 @@ class Ingestion:
         new = counts.get("embedded", 0)
         current = self._manifest.generation
         base = generation_folder(self._folder, current) if current and not fresh else None
-        if not new and not counts.get("removed") and (base is None or base.is_dir()):
+        if not new and not counts.get("removed") and (base is None or self._is_whole(base)):
             return
         done = 0
 
@@ -276,9 +281,17 @@ class Ingestion:
             on_indexed=on_indexed,
         )
         self._manifest = replace(self._manifest, generation=current + 1)
-        self._manifest.write(self._folder)
+        with writes(self._folder):
+            self._manifest.write(self._folder)
         self._journal.finish(current + 1)
         _remove_old(self._folder, current)
+
+    def _is_whole(self, generation: Path) -> bool:
+        try:
+            open_generation(generation, self._embeddings).close()
+        except StaleIndexError:
+            return False
+        return True
 
     def _processes(self, files: int) -> int | None:
         return 1 if files <= 2 else None  # noqa: PLR2004
@@ -330,7 +343,13 @@ def _names(sources: Sequence[FileSource], known: Mapping[str, SourceRecord]) -> 
 
 def _is_gone(record: SourceRecord) -> bool:
     origin = Path(record.origin)
-    return origin.is_absolute() and not origin.exists()
+    try:
+        origin.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return origin.is_absolute()
+    except OSError:  # not ours to see
+        return False
+    return False
 
 
 def _belongs(record: SourceRecord, roots: Iterable[str]) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_graft.errors import KnowledgeBaseError
+from langchain_graft.knowledge_base.lock import writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,6 +88,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, mode: Literal["ro", "rw", "rwc"] = "rw") -> None:
+        self._path = path
         try:
             self._database = _connect(f"{path.absolute().as_uri()}?mode={mode}")
         except sqlite3.DatabaseError as error:
@@ -103,14 +105,15 @@ class Journal:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All changes inside, or none of them."""
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            if self._database.in_transaction:  # SQLite has done it itself when the disk is full
-                self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+        with writes(self._path.parent, sqlite3.OperationalError):
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:  # a full disk has ended it already
+                    self._database.execute("ROLLBACK")
+                raise
 
     def generation(self) -> int:
         """The generation whose content the `indexed` chunks are."""

@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from langchain_graft.knowledge_base.indexes import Indexes
+from langchain_graft.knowledge_base.indexes import StaleIndexError, open_generation
 from langchain_graft.knowledge_base.manifest import NAME, generation_folder, read_manifest
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
 
+    from langchain_graft.knowledge_base.indexes import Indexes
     from langchain_graft.retrievers.filters import Filter
     from langchain_graft.retrievers.query import Query
 
@@ -84,8 +85,9 @@ class LiveIndexes:
             if not generation:
                 return None
             try:
-                return Indexes(generation_folder(self._folder, generation), self._embeddings)
-            except OSError:
+                folder = generation_folder(self._folder, generation)
+                return open_generation(folder, self._embeddings)
+            except StaleIndexError:
                 if attempt == _ATTEMPTS:
                     raise
         return None

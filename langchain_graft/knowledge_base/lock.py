@@ -10,7 +10,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from langchain_graft.errors import KnowledgeBaseLockedError, MissingExtraError
+from langchain_graft.errors import (
+    KnowledgeBaseError,
+    KnowledgeBaseLockedError,
+    MissingExtraError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +49,23 @@ def writing(folder: Path) -> Iterator[None]:
     finally:
         note.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def writes(folder: Path, kind: type[Exception] = OSError) -> Iterator[None]:
+    """Say of errors of this kind that the folder can not be written.
+
+    Raises:
+        KnowledgeBaseError: There was one: the disk is full, or not ours to write.
+    """
+    try:
+        yield
+    except kind as error:
+        msg = (
+            f"Can not write to {str(folder)!r}: {error}. Make room on the disk or mend the "
+            "folder's permissions, then do it again: it goes on where it stopped"
+        )
+        raise KnowledgeBaseError(msg) from error
 
 
 def current_writer(folder: Path) -> str | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
 import subprocess
 import sys
 import threading
-from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -39,9 +40,10 @@ class ReaderPool:
         self._chunker = chunker
         self._count = min(processes or os.cpu_count() or 1, MOST_PROCESSES)
         self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="graft-read")
+        self._processes = [_ReadProcess(chunker) for _ in range(self._count)]
         self._idle: queue.SimpleQueue[_ReadProcess] = queue.SimpleQueue()
-        for _ in range(self._count):
-            self._idle.put(_ReadProcess(chunker))
+        for process in self._processes:
+            self._idle.put(process)
 
     def __enter__(self) -> Self:
         return self
@@ -52,24 +54,28 @@ class ReaderPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._threads.shutdown(cancel_futures=True)
-        while not self._idle.empty():
-            self._idle.get().stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.kill()  # who leaves early does not wait for a file that takes its time
+        self._threads.shutdown()
+        for process in self._processes:
+            process.stop()
 
     def read_all(
         self, sources: Iterable[FileSource]
     ) -> Iterator[tuple[FileSource, Read | SourceError]]:
         """Each file with its chunks or with why it can not be read, in the order they are done.
 
-        No more files are read ahead than there are processes, so that memory stays bounded.
+        No more files are under way than twice the processes, so that memory stays bounded.
         """
-        waiting = deque(sources)
+        waiting = iter(sources)
         running: dict[Future[Read], FileSource] = {}
         try:
-            while waiting or running:
-                while waiting and len(running) < 2 * self._count:
-                    source = waiting.popleft()
+            while True:
+                for source in itertools.islice(waiting, 2 * self._count - len(running)):
                     running[self._threads.submit(self._read, source)] = source
+                if not running:
+                    return
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield running.pop(future), _result(future)
@@ -98,6 +104,8 @@ class _ReadProcess:
     def __init__(self, chunker: Chunker) -> None:
         self._chunker = chunker
         self._process: subprocess.Popen[str] | None = None
+        self._starting = threading.Lock()
+        self._may_start = True
 
     def read(self, source: FileSource) -> Read:
         answer = self._ask(
@@ -111,6 +119,13 @@ class _ReadProcess:
             raise SourceError(answer["error"])
         return answer["digest"], [ReadChunk(**chunk) for chunk in answer["chunks"]]
 
+    def kill(self) -> None:
+        """Give up what is being read, from another thread; nothing is read any more."""
+        with self._starting:
+            self._may_start = False
+            if self._process:
+                self._process.kill()
+
     def stop(self) -> None:
         process, self._process = self._process, None
         if process:
@@ -118,7 +133,8 @@ class _ReadProcess:
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe:
-                    pipe.close()
+                    with suppress(OSError):  # what was not sent any more
+                        pipe.close()
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
         process = self._started()
@@ -135,7 +151,7 @@ class _ReadProcess:
             line = _exchange(process, json.dumps(order))
         finally:
             timer.cancel()
-        if not line:
+        if not line.endswith("\n"):
             self.stop()
             msg = (
                 f"reading it took more than {seconds} s and was given up"
@@ -147,21 +163,28 @@ class _ReadProcess:
         return answer
 
     def _started(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            self.stop()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "langchain_graft.knowledge_base.read_process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                encoding="utf-8",
-            )
-        return self._process
+        with self._starting:
+            if self._process is None or self._process.poll() is not None:
+                self.stop()
+                self._process = self._start()
+            return self._process
+
+    def _start(self) -> subprocess.Popen[str]:
+        if not self._may_start:
+            msg = "reading was given up"
+            raise SourceError(msg)
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "langchain_graft.knowledge_base.read_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+        )
 
 
 def _exchange(process: subprocess.Popen[str], order: str) -> str:
-    """The child's answer to an order; '' when it is gone."""
+    """The child's answer to an order; '' or half a line when it is gone."""
     if process.stdin is None or process.stdout is None:
         return ""
     try:

@@ -35,10 +35,10 @@ def write(documents):
 
 
 @pytest.fixture
-def texts(kb):
-    """All texts that can be found now, by the id of their document."""
+def texts_of():
+    """All texts that can be found now in a knowledge base, by the id of their document."""
 
-    def texts():
+    def texts_of(kb):
         with kb._live.current() as indexes:
             if indexes is None:
                 return {}
@@ -49,4 +49,31 @@ def texts(kb):
                 by_source.setdefault(metadata["source_id"], []).append(text)
             return by_source
 
-    return texts
+    return texts_of
+
+
+@pytest.fixture
+def texts(kb, texts_of):
+    return lambda: texts_of(kb)
+
+
+BROKEN_LIBRARY = """
+import os, signal, time
+import pypdfium2
+
+def read(path, *_, **__):
+    if "crash" in path.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(600)
+
+pypdfium2.PdfDocument = read
+"""
+
+
+@pytest.fixture
+def broken_pdf_library(tmp_path, monkeypatch):
+    """In reading processes the PDF library dies of a "crash*.pdf", and never ends on another."""
+    folder = tmp_path / "startup"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(BROKEN_LIBRARY, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
