@@ -71,6 +71,8 @@ class LlamaCppChatModel(BaseChatOpenAI):
         path = Path(path).expanduser().resolve(strict=True)
         status = path.stat()
         child = shared_server(path, server or LlamaSettings())
+        # No connection is kept: one would outlive the model, or the event loop that opened it.
+        limits: Any = httpx.Limits(max_keepalive_connections=0)
         defaults = {"temperature": 0.0, "max_retries": 1, "stream_usage": True, "model": path.stem}
         return cls(
             server=child,
@@ -82,12 +84,10 @@ class LlamaCppChatModel(BaseChatOpenAI):
             http_socket_options=(),
             custom_get_token_ids=lambda text: _tokenize(child, text),
             http_client=openai.DefaultHttpxClient(
-                trust_env=False, event_hooks={"request": [_address(child)]}
+                trust_env=False, limits=limits, event_hooks={"request": [_address(child)]}
             ),
             http_async_client=openai.DefaultAsyncHttpxClient(
-                trust_env=False,
-                limits=httpx.Limits(max_keepalive_connections=0),  # type: ignore[arg-type]
-                event_hooks={"request": [_aaddress(child)]},
+                trust_env=False, limits=limits, event_hooks={"request": [_aaddress(child)]}
             ),
             **(defaults | settings),
         )

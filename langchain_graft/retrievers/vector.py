@@ -109,7 +109,11 @@ class VectorIndex:
         self.digest = embeddings_digest(embeddings)
         self._owns_client = isinstance(client, Path | str)
         self._client = open_chroma(client) if isinstance(client, Path | str) else client
-        self._collection = self._open(name, adopt=adopt)
+        try:
+            self._collection = self._open(name, adopt=adopt)
+        except BaseException:
+            self.close()
+            raise
         self._space = (self._collection.configuration.get("hnsw") or {}).get("space", "l2")
 
     def _open(self, name: str, *, adopt: bool) -> chromadb.Collection:

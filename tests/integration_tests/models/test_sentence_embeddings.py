@@ -1,0 +1,98 @@
+"""MiniLM: the vectors of sentence-transformers, of texts of any length."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from langchain_graft.models import SentenceEmbeddings, pull_model
+from langchain_graft.models.sentence_embeddings import token_windows
+
+TEXTS = [
+    "The Macintosh has a mouse.",
+    "Prices rose by five percent during the year.",
+    "",
+    "a",
+    "苹果电脑公司",
+    "A longer text about computers, their makers and their users. " * 12,
+]
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return SentenceTransformer(
+        str(pull_model("minilm")), device="cpu", model_kwargs={"dtype": "float32"}
+    )
+
+
+def cosines(some, others):
+    return [float(np.dot(a, b)) for a, b in zip(some, others, strict=True)]
+
+
+@pytest.mark.parametrize("dtype", [None, "float32", "bfloat16"])
+def test_vectors_are_those_of_sentence_transformers(plain, dtype):
+    embeddings = SentenceEmbeddings(pull_model("minilm"), dtype=dtype)
+    expected = plain.encode(TEXTS, normalize_embeddings=True)
+    vectors = embeddings.embed_documents(TEXTS)
+    assert min(cosines(vectors, expected)) >= 0.999
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-3)
+    assert min(cosines(embeddings.embed_queries(TEXTS), expected)) >= 0.999
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "antidisestablishmentarianism is a long word " * 60,
+        "苹果电脑" * 200,
+        "x" * 90 + " " + "unbreakable" * 90,
+    ],
+    ids=["words", "chinese", "one word"],
+)
+def test_nothing_of_a_long_text_is_cut(minilm, text):
+    windows = minilm._windows(text)
+    counts = minilm.token_counter()(windows)
+    assert max(counts) <= minilm.max_tokens
+    assert sum(counts) >= minilm.token_counter()([text])[0]
+    assert "".join(windows).replace(" ", "") == text.replace(" ", "")
+    vectors = np.array(minilm.embed_documents(windows))
+    mean = vectors.mean(axis=0) / np.linalg.norm(vectors.mean(axis=0))
+    assert cosines([mean], minilm.embed_documents([text])) == pytest.approx([1], abs=1e-3)
+
+
+def test_the_end_of_a_long_text_counts(minilm):
+    start = "The weather was fine and nobody said a word. " * 40
+    [without, with_end] = minilm.embed_documents([start, start + "Tigers eat goats. " * 40])
+    query = minilm.embed_query("What do tigers eat?")
+    assert np.dot(query, with_end) > np.dot(query, without) + 0.2
+
+
+def test_windows_are_cut_between_words():
+    words = [(0, 3), (3, 5), (6, 8), (9, 11), (11, 14), (14, 16)]
+    assert token_windows(words, 4) == [(0, 3), (3, 6)]
+    assert token_windows(words, 6) == [(0, 6)]
+    assert token_windows([(n, n + 1) for n in range(7)], 3) == [(0, 3), (3, 6), (6, 7)]
+    assert token_windows([], 3) == []
+
+
+def test_a_question_finds_its_answer(minilm):
+    documents = minilm.embed_documents(["Tigers eat goats.", "Paris is in France."])
+    query = minilm.embed_query("Where is Paris?")
+    assert np.argmax(documents @ np.array(query)) == 1
+
+
+def test_threads_get_the_same(minilm):
+    expected = [minilm.embed_documents([text])[0] for text in TEXTS]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda text: minilm.embed_documents([text])[0], TEXTS))
+    assert min(cosines(found, expected)) > 0.9999
+
+
+def test_pooling_is_part_of_the_digest(minilm, tmp_path):
+    folder = shutil.copytree(pull_model("minilm"), tmp_path / "minilm")
+    read = SentenceEmbeddings(folder)
+    assert SentenceEmbeddings(folder, dtype="float32").digest == read.digest
+    pooling = folder / "1_Pooling" / "config.json"
+    pooling.write_text(pooling.read_text().replace("true", "false").replace("false", "true", 1))
+    assert SentenceEmbeddings(folder).digest != read.digest

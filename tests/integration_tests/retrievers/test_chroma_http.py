@@ -1,0 +1,106 @@
+"""The vector index on a Chroma server."""
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from langchain_core.documents import Document
+
+from langchain_graft.errors import DigestMismatchError
+from langchain_graft.retrievers import Query, VectorIndex, open_chroma
+from langchain_graft.testing import HashEmbeddings
+
+START_SECONDS = 60.0
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder, port = tmp_path_factory.mktemp("chroma"), free_port()
+    command = [Path(sys.executable).with_name("chroma"), "run", "--path", folder]
+    log = (folder / "log").open("w")
+    with (
+        log,
+        subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log
+        ) as server,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(url):
+            assert server.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield url
+        server.terminate()
+
+
+def answers(url):
+    try:
+        return httpx.get(f"{url}/api/v2/heartbeat", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    client = open_chroma(address)
+    yield client
+    client._server._session.close()  # chromadb 1.5.9 leaves its connections open
+    client.close()
+
+
+@pytest.fixture
+def index(client, request):
+    index = VectorIndex(HashEmbeddings(256), client, name=request.node.name)
+    index.add(
+        [
+            Document(id="mac", page_content="The Macintosh has a mouse", metadata={"year": 1984}),
+            Document(id="pc", page_content="The IBM PC has slots", metadata={"tags": ["a", None]}),
+            Document(id="zh", page_content="麦金塔有一个鼠标", metadata={"lang": "zh"}),
+        ]
+    )
+    return index
+
+
+def test_it_searches(index):
+    [mouse, chinese] = index.search_many([Query("Macintosh mouse"), Query("鼠标")], k=1)
+    assert (mouse[0].id, chinese[0].id) == ("mac", "zh")
+    assert 0.5 < mouse[0].metadata["score"] <= 1
+
+
+async def test_it_filters_sync_and_async(index):
+    retriever = index.as_retriever(filter={"year": {"$gte": 1980}})
+    assert [document.id for document in retriever.invoke("slots", k=3)] == ["mac"]
+    found = await retriever.ainvoke("slots", filter={"lang": "zh"})
+    assert found == []
+
+
+def test_it_replaces_and_deletes(index):
+    index.add([Document(id="mac", page_content="no mouse", metadata={"new": True})])
+    [[found]] = index.search_many([Query("no mouse")], k=1)
+    assert found.metadata == {"new": True, "score": pytest.approx(1)}
+    index.delete(["mac", "pc"])
+    assert index.ids() == {"zh"}
+
+
+def test_metadata_comes_back(index):
+    [[found]] = index.search_many([Query("IBM PC slots")], k=1)
+    assert found.metadata["tags"] == ["a", None]
+
+
+def test_it_belongs_to_its_embedder(index, address, request):
+    again = VectorIndex(HashEmbeddings(256), address, name=request.node.name)
+    assert len(again) == 3
+    again.close()
+    with pytest.raises(DigestMismatchError):
+        VectorIndex(HashEmbeddings(128), address, name=request.node.name)
