@@ -1,14 +1,17 @@
 """The `graft` command without a knowledge base: help, wrong use, exit codes."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from langchain_graft.cli.main import COMMANDS, main
+from langchain_graft.cli.main import COMMANDS, EXAMPLES, build_parser, main
 from langchain_graft.knowledge_base import KnowledgeBase
 from langchain_graft.testing import HashEmbeddings
 
@@ -34,6 +37,20 @@ def test_every_command_explains_itself_with_examples(command, capsys):
     told = capsys.readouterr().out
     assert f"graft {command}" in told
     assert "examples:" in told
+
+
+def examples():
+    """Every line that the README and the help texts show."""
+    readme = Path(__file__).parents[3].joinpath("README.md").read_text(encoding="utf-8")
+    helps = (import_module(f"langchain_graft.cli.{name}_command").EXAMPLES for name in COMMANDS)
+    lines = "\n".join([readme, EXAMPLES, *helps]).splitlines()
+    return [line.strip() for line in lines if re.match(r" +(printf .*\| )?graft ", line)]
+
+
+@pytest.mark.parametrize("line", sorted({*examples()}))
+def test_every_example_can_be_typed(line):
+    _, *arguments = shlex.split(line.rpartition("| ")[2])
+    assert build_parser().parse_args(arguments).run
 
 
 def test_help_loads_no_library():

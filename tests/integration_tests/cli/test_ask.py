@@ -1,0 +1,1 @@
+"""`graft ask`, `graft chat`, `graft eval`: answers with their sources."""
