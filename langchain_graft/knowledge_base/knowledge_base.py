@@ -20,7 +20,8 @@ from langchain_graft.knowledge_base.sources import (
     find_files,
 )
 from langchain_graft.knowledge_base.status import Status, read_status
-from langchain_graft.models.embeddings import embeddings_digest, load_embeddings
+from langchain_graft.models.digest import embeddings_digest
+from langchain_graft.models.embeddings import load_embeddings
 from langchain_graft.models.tokens import TokenCounter
 from langchain_graft.retrievers.index import DEFAULT_K, IndexRetriever
 

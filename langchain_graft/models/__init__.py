@@ -21,8 +21,9 @@ __all__ = [
 if TYPE_CHECKING:
     from langchain_graft.models.catalogue import CATALOGUE
     from langchain_graft.models.chat import load_chat_model
+    from langchain_graft.models.digest import embeddings_digest
     from langchain_graft.models.e5_embeddings import E5Embeddings
-    from langchain_graft.models.embeddings import embeddings_digest, load_embeddings
+    from langchain_graft.models.embeddings import load_embeddings
     from langchain_graft.models.llama_chat import LlamaCppChatModel
     from langchain_graft.models.llama_server import LlamaSettings
     from langchain_graft.models.pull import pull_model, verify_model
@@ -37,7 +38,7 @@ else:
             "LlamaCppChatModel": "llama_chat",
             "LlamaSettings": "llama_server",
             "SentenceEmbeddings": "sentence_embeddings",
-            "embeddings_digest": "embeddings",
+            "embeddings_digest": "digest",
             "estimate_tokens": "tokens",
             "load_chat_model": "chat",
             "load_embeddings": "embeddings",

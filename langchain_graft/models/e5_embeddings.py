@@ -12,7 +12,7 @@ from langchain_core.runnables.config import run_in_executor
 
 from langchain_graft.errors import MissingExtraError
 from langchain_graft.models.compute import compute_pool
-from langchain_graft.models.embeddings import digest_of
+from langchain_graft.models.digest import digest_of
 from langchain_graft.models.tokens import TokenCounter, load_e5
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from langchain_core.runnables.config import run_in_executor
 
 from langchain_graft.errors import DownloadError, MissingExtraError
 from langchain_graft.models.compute import compute_pool
+from langchain_graft.models.digest import digest_of
 from langchain_graft.models.download import sha256_of
-from langchain_graft.models.embeddings import digest_of
 from langchain_graft.models.tokens import TokenCounter
 
 try:

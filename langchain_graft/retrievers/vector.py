@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.documents import Document
 
 from langchain_graft.errors import DigestMismatchError, MissingExtraError
-from langchain_graft.models.embeddings import embeddings_digest
+from langchain_graft.models.digest import embeddings_digest
 from langchain_graft.retrievers.filters import (
     Filter,
     comparable_kind,
@@ -172,6 +172,7 @@ class VectorIndex:
         """Close the client, if this index opened it."""
         if self._owns_client:
             self._client.close()  # type: ignore[attr-defined]
+            _close_connections(self._client)
 
     def ids(self) -> set[str]:
         """Ids of all documents."""
@@ -293,6 +294,13 @@ def _term(key: str, name: str, given: Any) -> list[dict[str, Any]]:
     if comparable_kind(given) is float:
         return [{key: {name: _ROUNDED[name](given)}}]
     return [{key: {name: given}}] if name == "$eq" else []
+
+
+def _close_connections(client: ClientAPI) -> None:
+    """Close what chromadb 1.5 leaves open of a client over HTTP."""
+    session = getattr(getattr(client, "_server", None), "_session", None)
+    if session is not None:
+        session.close()
 
 
 def _joined(name: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
