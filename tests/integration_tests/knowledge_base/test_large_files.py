@@ -8,8 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from langchain_graft.knowledge_base import IngestSettings, KnowledgeBase
 from langchain_graft.knowledge_base.reading import Chunker
 from langchain_graft.models.tokens import TokenCounter
@@ -53,7 +51,7 @@ def test_200_mb_of_text_are_refused_with_a_clear_limit(tmp_path, record_property
     record_property("peak_mb", megabytes)
     assert "million characters of text, more than the limit of 50. Split it" in answer["error"]
     assert seconds < 60
-    assert megabytes < 2_000
+    assert megabytes < 1_000
 
 
 def test_a_file_above_the_limit_of_files_is_not_even_read(tmp_path):
@@ -72,14 +70,13 @@ def test_20_mb_of_text_are_read_in_bounded_memory(tmp_path):
     assert megabytes < 1_000
 
 
-@pytest.mark.slow
-def test_20_mb_are_ingested(tmp_path):
-    path = large(tmp_path / "a.txt", 20)
+def test_4_mb_are_ingested(tmp_path):
+    path = large(tmp_path / "a.txt", 4)
     kb = KnowledgeBase.create(tmp_path / "kb", embeddings=HashEmbeddings())
     report = kb.ingest(path)
     assert report.failed == {}
-    assert report.chunks > 20_000
+    assert report.chunks > 4_000
     assert kb.status().chunks == {"indexed": report.chunks}
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4_000_000
-    assert "number 77777 " in kb.retriever("bm25", k=1).invoke("77777")[0].page_content
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000
+    assert "number 7777 " in kb.retriever("bm25", k=1).invoke("7777")[0].page_content
     kb.close()

@@ -1,5 +1,7 @@
 """Scanned PDF files, through the extra `ocr`."""
 
+from importlib.util import find_spec
+
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.utils import ImageReader
@@ -40,7 +42,7 @@ def test_without_ocr_it_says_how_to_read_it(tmp_path, scan):
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("rapidocr_onnxruntime") is None,
+    find_spec("rapidocr_onnxruntime") is None,
     reason="the extra ocr is not installed",
 )
 def test_with_ocr_its_words_are_found(tmp_path, scan):
