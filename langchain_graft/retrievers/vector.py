@@ -298,9 +298,10 @@ def _term(key: str, name: str, given: Any) -> list[dict[str, Any]]:
 
 def _close_connections(client: ClientAPI) -> None:
     """Close what chromadb 1.5 leaves open of a client over HTTP."""
-    session = getattr(getattr(client, "_server", None), "_session", None)
-    if session is not None:
-        session.close()
+    for part in (client, getattr(client, "_admin_client", None)):
+        session = getattr(getattr(part, "_server", None), "_session", None)
+        if session is not None:
+            session.close()
 
 
 def _joined(name: str, parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Served:
             "api_key": self.made.server.api_key,
             "http_client": self.made.http_client,
             "http_async_client": self.made.http_async_client,
+            "frequency_penalty": 1.0,  # or it repeats one word until it is cut
             "stream_usage": True,
             "use_responses_api": False,
         }

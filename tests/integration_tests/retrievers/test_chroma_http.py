@@ -11,7 +11,7 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_graft.errors import DigestMismatchError
-from langchain_graft.retrievers import Query, VectorIndex, open_chroma
+from langchain_graft.retrievers import Query, VectorIndex
 from langchain_graft.testing import HashEmbeddings
 
 START_SECONDS = 60.0
@@ -51,17 +51,9 @@ def answers(url):
         return False
 
 
-@pytest.fixture(scope="module")
-def client(address):
-    client = open_chroma(address)
-    yield client
-    client._server._session.close()  # chromadb 1.5.9 leaves its connections open
-    client.close()
-
-
 @pytest.fixture
-def index(client, request):
-    index = VectorIndex(HashEmbeddings(256), client, name=request.node.name)
+def index(address, request):
+    index = VectorIndex(HashEmbeddings(256), address, name=request.node.name)
     index.add(
         [
             Document(id="mac", page_content="The Macintosh has a mouse", metadata={"year": 1984}),
@@ -69,7 +61,8 @@ def index(client, request):
             Document(id="zh", page_content="麦金塔有一个鼠标", metadata={"lang": "zh"}),
         ]
     )
-    return index
+    yield index
+    index.close()
 
 
 def test_it_searches(index):
