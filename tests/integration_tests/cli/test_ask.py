@@ -1,1 +1,0 @@
-"""`graft ask`, `graft chat`, `graft eval`: answers with their sources."""
