@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +9,10 @@ from langchain_core.documents import Document
 
 from langchain_graft.errors import DigestMismatchError, MissingExtraError
 from langchain_graft.models.digest import embeddings_digest
-from langchain_graft.retrievers.filters import (
-    Filter,
-    comparable_kind,
-    compares_alike,
-    conditions,
-    indexable,
+from langchain_graft.retrievers.chroma_metadata import (
+    from_chroma_metadata,
+    to_chroma,
+    to_chroma_metadata,
 )
 from langchain_graft.retrievers.index import (
     DEFAULT_K,
@@ -37,23 +32,15 @@ except ImportError as error:
     raise MissingExtraError("vectors") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from chromadb.api import ClientAPI
     from langchain_core.embeddings import Embeddings
 
+    from langchain_graft.retrievers.filters import Filter
+
 DIGEST_KEY = "graft_embedder"
-_EXTRA_KEY = "graft_json"
-_FREE_KEY = re.compile(rf"(?!chroma:|{_EXTRA_KEY}\Z)[^#$].*", re.DOTALL)
 _MOST_RESULTS = 2**31 - 1
-# Chroma cuts a fraction off before it compares it with whole numbers.
-_ROUNDED: dict[str, Callable[[float], float]] = {
-    "$eq": lambda number: number,
-    "$gt": math.floor,
-    "$gte": math.floor,
-    "$lt": math.ceil,
-    "$lte": math.ceil,
-}
 _HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 32}
 
 
@@ -159,7 +146,7 @@ class VectorIndex:
                 ids=ids[part],
                 embeddings=vectors[part],  # type: ignore[arg-type]
                 documents=[document.page_content for document in documents[part]],
-                metadatas=[_stored(document.metadata) for document in documents[part]],  # type: ignore[misc]
+                metadatas=[to_chroma_metadata(document.metadata) for document in documents[part]],  # type: ignore[misc]
             )
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -264,38 +251,6 @@ class VectorIndex:
         return IndexRetriever(index=self, k=k, filter=dict(filter) if filter else None)
 
 
-def to_chroma(where: Filter | None) -> dict[str, Any] | None:
-    """The filter in Chroma's dialect; None lets all pass.
-
-    What has no counterpart there (`$exists`, `$not`, `$ne`, `$nin`, comparisons of strings) is left
-    out, which lets more through; `matches` decides in the end.
-    """
-    parts: list[dict[str, Any]] = []
-    for key, value in (where or {}).items():
-        if key == "$and":
-            parts += filter(None, map(to_chroma, value))
-        elif key == "$or":
-            choices = [to_chroma(part) for part in value]
-            parts += [_joined("$or", [c for c in choices if c])] if all(choices) else []
-        elif _FREE_KEY.fullmatch(key):
-            parts += [part for name, given in conditions(value) for part in _term(key, name, given)]
-    return _joined("$and", parts) if parts else None
-
-
-def _term(key: str, name: str, given: Any) -> list[dict[str, Any]]:
-    if name == "$in":
-        kinds = {comparable_kind(value) for value in given}
-        same = [[value for value in given if comparable_kind(value) is kind] for kind in kinds]
-        values = [list(map(float, vs)) if comparable_kind(vs[0]) is float else vs for vs in same]
-        parts: list[dict[str, Any]] = [{key: {name: vs}} for vs in values]
-        return [_joined("$or", parts)] if all(map(compares_alike, given)) else []
-    if name not in _ROUNDED or not compares_alike(given):
-        return []
-    if comparable_kind(given) is float:
-        return [{key: {name: _ROUNDED[name](given)}}]
-    return [{key: {name: given}}] if name == "$eq" else []
-
-
 def _close_connections(client: ClientAPI) -> None:
     """Close what chromadb 1.5 leaves open of a client over HTTP."""
     for part in (client, getattr(client, "_admin_client", None)):
@@ -304,25 +259,5 @@ def _close_connections(client: ClientAPI) -> None:
             session.close()
 
 
-def _joined(name: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
-    return {name: parts} if len(parts) > 1 else parts[0]
-
-
 def _document(id_: str, text: str | None, metadata: Mapping[str, Any] | None) -> Document:
-    return Document(id=id_, page_content=text or "", metadata=_restored(metadata or {}))
-
-
-def _stored(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Scalars as they are; the rest, which Chroma does not take, as one JSON text."""
-    plain: dict[str, Any] = {
-        key: value for key, value in indexable(metadata).items() if _FREE_KEY.fullmatch(key)
-    }
-    rest = {k: v for k, v in metadata.items() if k not in plain or plain[k] is not v}
-    if rest:
-        plain[_EXTRA_KEY] = json.dumps(rest, ensure_ascii=False, default=str)
-    return plain or None
-
-
-def _restored(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {k: v for k, v in metadata.items() if k != _EXTRA_KEY}
-    return {**plain, **json.loads(metadata.get(_EXTRA_KEY, "{}"))}
+    return Document(id=id_, page_content=text or "", metadata=from_chroma_metadata(metadata or {}))
