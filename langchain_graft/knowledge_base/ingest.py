@@ -20,10 +20,11 @@ from langchain_graft.knowledge_base.indexes import (
 from langchain_graft.knowledge_base.journal import ChunkRecord, Journal, SourceRecord
 from langchain_graft.knowledge_base.lock import writes
 from langchain_graft.knowledge_base.manifest import Manifest, generation_folder
+from langchain_graft.knowledge_base.names import belongs, source_names
 from langchain_graft.knowledge_base.reader_pool import Read, ReaderPool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from langchain_core.embeddings import Embeddings
 
@@ -92,7 +93,7 @@ class Ingestion:
         known = self._journal.sources()
         self._report.skipped = dict(found.skipped)
         unreadable = dict(found.unreadable)
-        names = _names([*found.files, *unreadable], known)
+        names = source_names([*found.files, *unreadable], known)
         self._forget_missing(set(names.values()), found.roots, known)
         for source, why in unreadable.items():
             self._note(source, names[source.origin], SourceError(why), known)
@@ -224,7 +225,7 @@ class Ingestion:
         self, seen: set[str], roots: set[str], known: Mapping[str, SourceRecord]
     ) -> None:
         """Remove what stood below these roots and is there no longer."""
-        gone = [name for name, r in known.items() if name not in seen and _belongs(r, roots)]
+        gone = [name for name, r in known.items() if name not in seen and belongs(r, roots)]
         if gone:
             self._journal.forget(gone)
             self._report.removed += len(gone)
@@ -320,44 +321,6 @@ def chunk_records(
             embedded_text=chunk.embedded_text,
             metadata={**chunk.metadata, "source": source},
         )
-
-
-def _names(sources: Sequence[FileSource], known: Mapping[str, SourceRecord]) -> dict[str, str]:
-    """The id under which each file is kept, by its origin: the path below the folder asked for.
-
-    A file that is known keeps its id. Where another file, which is still there, has that id, the
-    name of the folder above is put before it, and at last the whole path.
-    """
-    by_origin = {record.origin: name for name, record in known.items()}
-    names = {s.origin: by_origin[s.origin] for s in sources if s.origin in by_origin}
-    taken = {*names.values(), *(name for name, record in known.items() if not _is_gone(record))}
-    for source in sources:
-        if source.origin not in names:
-            above = Path(source.root or source.path.parent).name
-            candidates = [source.name, f"{above}/{source.name}", source.origin]
-            name = next((name for name in candidates if name not in taken), source.origin)
-            names[source.origin] = name
-            taken.add(name)
-    return names
-
-
-def _is_gone(record: SourceRecord) -> bool:
-    origin = Path(record.origin)
-    try:
-        origin.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return origin.is_absolute()
-    except OSError:  # not ours to see
-        return False
-    return False
-
-
-def _belongs(record: SourceRecord, roots: Iterable[str]) -> bool:
-    """Whether a document came from one of these folders, or from a folder above or below it."""
-    if record.root in roots:
-        return True
-    is_file = Path(record.root).is_absolute()
-    return is_file and any(Path(record.origin).is_relative_to(root) for root in roots)
 
 
 def _digest(path: Path) -> str:

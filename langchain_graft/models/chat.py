@@ -57,11 +57,9 @@ def load_chat_model(
 def _load_gguf(
     name: str, timeout_seconds: float, on_progress: OnProgress | None, settings: dict[str, Any]
 ) -> BaseChatModel:
-    try:
-        from langchain_graft.models.llama_chat import LlamaCppChatModel  # noqa: PLC0415
-        from langchain_graft.models.llama_server import LlamaSettings  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("models") from error
+    from langchain_graft.models.llama_chat import LlamaCppChatModel  # noqa: PLC0415
+    from langchain_graft.models.llama_server import LlamaSettings  # noqa: PLC0415
+
     server = {
         field.name: settings.pop(field.name)
         for field in fields(LlamaSettings)

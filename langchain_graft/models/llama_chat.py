@@ -7,14 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import openai
-from langchain_openai._compat import httpx
-from langchain_openai.chat_models.base import BaseChatOpenAI, _convert_message_to_dict
 from pydantic import ConfigDict, Field
 
-from langchain_graft.errors import ContextTooLongError, ModelServerError
+from langchain_graft.errors import ContextTooLongError, MissingExtraError, ModelServerError
 from langchain_graft.models.llama_server import LlamaServer, LlamaSettings, shared_server
 from langchain_graft.models.structured import create_json_output
+
+try:
+    import openai
+    from langchain_openai._compat import httpx
+    from langchain_openai.chat_models.base import BaseChatOpenAI, _convert_message_to_dict
+except ImportError as error:
+    raise MissingExtraError("models") from error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence

@@ -68,13 +68,7 @@ def test_every_public_name_is_there_or_names_its_extra(missing):
     assert missing["BM25Index"] == "words"
     assert missing["ranking_metrics"] == missing["mean_interval"] == "evaluation"
     assert missing["SentenceEmbeddings"] == missing["pull_model"] == "models"
-    missing.pop("LlamaCppChatModel", None)  # the test below
     assert not [name for name, extra in missing.items() if extra.endswith("Error")]
-
-
-@pytest.mark.xfail(reason="models/llama_chat.py imports openai without saying which extra it is in")
-def test_the_local_chat_model_names_its_extra(missing):
-    assert missing["LlamaCppChatModel"] == "models"
 
 
 @pytest.mark.parametrize(

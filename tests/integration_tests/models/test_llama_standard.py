@@ -21,7 +21,7 @@ class Served:
 
     @property
     def standard_chat_model_params(self):
-        return {**super().standard_chat_model_params, "max_tokens": 60}
+        return {**super().standard_chat_model_params, "max_tokens": 120}
 
     @property
     def chat_model_params(self):

@@ -69,10 +69,15 @@ def test_the_end_of_a_long_text_counts(minilm):
 
 
 def test_windows_are_cut_between_words():
-    words = [(0, 3), (3, 5), (6, 8), (9, 11), (11, 14), (14, 16)]
-    assert token_windows(words, 4) == [(0, 3), (3, 6)]
-    assert token_windows(words, 6) == [(0, 6)]
-    assert token_windows([(n, n + 1) for n in range(7)], 3) == [(0, 3), (3, 6), (6, 7)]
+    def tokens(*starts):
+        """Twelve tokens of one letter, a blank before those numbers."""
+        places = [n + sum(start <= n for start in starts) for n in range(12)]
+        return [(place, place + 1) for place in places]
+
+    assert token_windows(tokens(3, 7, 9), 8) == [(0, 7), (7, 12)]
+    assert token_windows(tokens(3, 8), 8) == [(0, 8), (8, 12)]
+    assert token_windows(tokens(3), 8) == [(0, 8), (8, 12)]
+    assert token_windows(tokens(3), 12) == [(0, 12)]
     assert token_windows([], 3) == []
 
 
