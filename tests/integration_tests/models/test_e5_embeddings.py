@@ -68,8 +68,8 @@ def test_order_and_company_do_not_matter(e5):
 
 
 def test_the_end_of_a_long_text_counts(e5):
-    start = "The weather was fine and nobody said a word. " * 80
-    [without, with_end] = e5.embed_documents([start, start + "Tigers eat goats. " * 80])
+    start = "The weather was fine and nobody said a word. " * 60
+    [without, with_end] = e5.embed_documents([start, start + "Tigers eat goats. " * 60])
     query = e5.embed_query("What do tigers eat?")
     assert np.dot(query, with_end) > np.dot(query, without) + 0.02
 
@@ -79,8 +79,7 @@ def test_no_text(e5):
 
 
 def test_tokens_are_counted(e5):
-    [empty, english, chinese, long] = e5.token_counter()(["", "apple", "苹果电脑", "apple " * 1000])
-    assert empty == 0
-    assert 1 <= english <= 2
-    assert 1 <= chinese <= 4
-    assert long >= 1000
+    counter = e5.token_counter()
+    assert counter(["", " ", "a", "apple", "apple apple"]) == [0, 0, 1, 1, 2]
+    assert counter([" ".join(["apple"] * 1000)]) == [1000]
+    assert 1 <= counter(["苹果电脑"])[0] <= 4
