@@ -8,7 +8,6 @@ import shutil
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_graft.errors import SourceError
@@ -25,6 +24,7 @@ from langchain_graft.knowledge_base.reader_pool import Read, ReaderPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from langchain_core.embeddings import Embeddings
 
