@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from langchain_graft.errors import ModelServerError
 
@@ -64,7 +64,7 @@ class LlamaServer:
         self._process: subprocess.Popen[str] | None = None
         self._port = 0
         self._starts: deque[float] = deque(maxlen=MOST_STARTS)
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._log: TextIO | None = None
 
     @property
     def pid(self) -> int | None:
@@ -97,12 +97,14 @@ class LlamaServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                pipe.close()
+        for stream in (process.stdin, process.stdout, self._log):
+            if stream:
+                stream.close()
 
     def last_words(self) -> str:
-        """The end of what the child wrote to its log."""
+        """The end of what the child wrote to its log; '' when it does not run."""
+        if self._log is None or self._log.closed:
+            return ""
         self._log.seek(0)
         return "".join(self._log.readlines()[-8:]).strip()
 
@@ -119,6 +121,7 @@ class LlamaServer:
 
     def _start(self) -> None:
         self.stop()
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "langchain_graft.models.llama_process"],
             stdin=subprocess.PIPE,
@@ -135,11 +138,11 @@ class LlamaServer:
         }
         port = _ask(self._process, json.dumps(order))
         if port is None:
-            self.stop()
             msg = (
                 f"llama.cpp can not serve {str(self.model)!r}. Is it a GGUF model, and is there "
                 f"memory for it? Its last words:\n{self.last_words()}"
             )
+            self.stop()
             raise ModelServerError(msg)
         self._port = port
 
