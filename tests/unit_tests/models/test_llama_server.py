@@ -13,7 +13,6 @@ def server(tmp_path):
     server = LlamaServer(file, LlamaSettings(context_tokens=64))
     yield server
     server.stop()
-    server._log.close()
 
 
 def test_what_is_no_model_is_refused_until_it_is_given_up(server):
