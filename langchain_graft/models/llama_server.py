@@ -65,6 +65,7 @@ class LlamaServer:
         self._port = 0
         self._starts: deque[float] = deque(maxlen=MOST_STARTS)
         self._log: TextIO | None = None
+        self._last_words = ""
 
     @property
     def pid(self) -> int | None:
@@ -97,14 +98,15 @@ class LlamaServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._last_words = self.last_words()
         for stream in (process.stdin, process.stdout, self._log):
             if stream:
                 stream.close()
 
     def last_words(self) -> str:
-        """The end of what the child wrote to its log; '' when it does not run."""
+        """The end of what the child wrote to its log."""
         if self._log is None or self._log.closed:
-            return ""
+            return self._last_words
         self._log.seek(0)
         return "".join(self._log.readlines()[-8:]).strip()
 
