@@ -20,7 +20,9 @@ def test_what_is_no_model_is_refused_until_it_is_given_up(server):
         with pytest.raises(ModelServerError, match=r"can not serve .*tiny\.gguf"):
             server.ensure_running()
         assert server.pid is None
-    with pytest.raises(ModelServerError, match=r"(?s)died 3 times within a minute.*last words:\n\S"):
+    with pytest.raises(
+        ModelServerError, match=r"(?s)died 3 times within a minute.*last words:\n\S"
+    ):
         server.ensure_running()
 
 
