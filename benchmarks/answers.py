@@ -46,7 +46,8 @@ def peer(model: Any, retriever: Any) -> Runnable[Any, Any]:
         return pack_documents(documents, budget=CONTEXT_TOKENS, count_tokens=estimate_tokens)
 
     answering = create_stuff_documents_chain(model, PROMPT)
-    chain = create_retrieval_chain(retriever | RunnableLambda(pack), answering)
+    asked = RunnableLambda(lambda state: state["input"])
+    chain = create_retrieval_chain(asked | retriever | RunnableLambda(pack), answering)
     return (
         RunnableLambda(lambda question: {"input": question})
         | chain

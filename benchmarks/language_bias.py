@@ -28,7 +28,7 @@ from langchain_graft.evaluation.datasets import load_beir, load_beir_corpus, loa
 from langchain_graft.evaluation.rag import retrieval_summary
 from langchain_graft.evaluation.ranking import ranking_metrics
 from langchain_graft.models import E5Embeddings, load_embeddings, pull_model
-from langchain_graft.models.e5_embeddings import DIRECTIONS
+from langchain_graft.models.e5_embeddings import DIRECTIONS, remove_directions
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DATA = (("cmrc2018", "dev"), ("musique_train100", "test"), ("zh_medical_dialogue", "dev"))
@@ -96,21 +96,15 @@ def one_language(plain: E5Embeddings, name: str, split: str) -> tuple[list[float
     ids = list(corpus)
     documents = np.array(plain.embed_documents(list(corpus.values())))
     asked = np.array(plain.embed_queries([queries[query] for query in sample]))
+    directions = np.array(json.loads(DIRECTIONS.read_text(encoding="utf-8")))
     found = []
     for cure in (False, True):
-        a, b = (cured(vectors) if cure else vectors for vectors in (asked, documents))
+        a, b = (remove_directions(v, directions) if cure else v for v in (asked, documents))
         best = np.argsort(-(a @ b.T), axis=1)[:, :10]
         rankings = {q: [ids[n] for n in row] for q, row in zip(sample, best, strict=True)}
         metrics = ranking_metrics(rankings, {query: judged[query] for query in sample})
         found.append(list(metrics["ndcg@10"].values()))
     return found[0], found[1]
-
-
-def cured(vectors: np.ndarray) -> np.ndarray:
-    directions = np.array(json.loads(DIRECTIONS.read_text(encoding="utf-8")))
-    rest = vectors - (vectors @ directions.T) @ directions
-    unit: np.ndarray = rest / np.linalg.norm(rest, axis=1, keepdims=True)
-    return unit
 
 
 def two_languages(embeddings: E5Embeddings) -> dict[str, float]:

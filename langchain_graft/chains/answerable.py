@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.85
 """Least probability of yes (benchmarks/answerable.py shows what other thresholds give)."""
+NOT_FOR_THE_USER = "nostream"
+"""LangGraph's tag for what is not shown where messages are streamed."""
 _TOP = 20
 _YES = frozenset({"yes", "是", "有", "能"})
 _NO = frozenset({"no", "not", "否", "没有", "没", "不"})
@@ -57,7 +59,8 @@ def create_answerable_check(
 
 def bind_judge(model: BaseChatModel) -> Runnable[Any, AIMessage]:
     """The model, asked for one token and the likeliest tokens in its place."""
-    return model.bind(logprobs=True, top_logprobs=_TOP, max_tokens=1)
+    judge = model.bind(logprobs=True, top_logprobs=_TOP, max_tokens=1)
+    return judge.with_config(tags=[NOT_FOR_THE_USER])
 
 
 def yes_probability(reply: BaseMessage) -> float | None:

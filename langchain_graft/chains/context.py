@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever, RetrieverLike
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables.config import run_in_executor
 
 from langchain_graft.chains.inputs import question_of
+from langchain_graft.models.compute import compute_pool
 from langchain_graft.models.tokens import estimate_tokens
 from langchain_graft.retrievers.filters import matches
 from langchain_graft.retrievers.index import check_search
@@ -30,6 +33,7 @@ _CONTROL = re.compile(
     re.IGNORECASE,
 )
 _FOREIGN_MARK = re.compile(r"[\[【［]\s*(\^?\d{1,3}(?:[\s,，、;；&^–-]+\d{1,3})*)\s*[\]】］]")
+_WORD = re.compile(r"[\u2e80-\u9fff]|[^\s\u2e80-\u9fff]+")
 _AROUND_TOKENS = 8
 
 
@@ -38,15 +42,15 @@ def create_retrieval_step(
 ) -> Runnable[Mapping[str, Any], list[Document]]:
     """A step from `{"question"}` to the documents that go into the prompt.
 
-    `k` and `filter` of `config["configurable"]` are read here and nowhere below. They reach a
-    retriever that takes them; the filter is applied to what comes back in any case.
+    `k` and `filter` of `config["configurable"]` are read here and nowhere below. `k` reaches any
+    retriever, the filter those of ours; both are applied to what comes back in any case.
 
     Args:
         retriever: Any LangChain retriever, or a Runnable from a question to documents.
         budget: Most tokens of all documents together; None: no limit.
         count_tokens: Text to its number of tokens.
     """
-    passed_on = isinstance(retriever, BaseRetriever)
+    takes = _taken_by(retriever)
 
     def kept(documents: Sequence[Document], asked: Mapping[str, Any]) -> list[Document]:
         passed = [
@@ -56,15 +60,23 @@ def create_retrieval_step(
 
     def retrieve(state: Mapping[str, Any], config: RunnableConfig) -> list[Document]:
         asked = _asked(config)
-        found = retriever.invoke(question_of(state), config, **(asked if passed_on else {}))
-        return kept(found, asked)
+        return kept(retriever.invoke(question_of(state), config, **takes(asked)), asked)
 
     async def aretrieve(state: Mapping[str, Any], config: RunnableConfig) -> list[Document]:
         asked = _asked(config)
-        found = await retriever.ainvoke(question_of(state), config, **(asked if passed_on else {}))
-        return kept(found, asked)
+        found = await retriever.ainvoke(question_of(state), config, **takes(asked))
+        return await run_in_executor(compute_pool(), kept, found, asked)  # it counts tokens
 
     return RunnableLambda(retrieve, aretrieve, name="retrieve_documents")
+
+
+def _taken_by(retriever: RetrieverLike) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Which settings of a call a retriever takes: `filter` is a dialect of ours, `k` is not."""
+    if hasattr(retriever, "search_many"):
+        return dict
+    if isinstance(retriever, BaseRetriever):
+        return lambda asked: {"k": asked["k"]} if "k" in asked else {}
+    return lambda _: {}
 
 
 def _asked(config: RunnableConfig) -> dict[str, Any]:
@@ -81,7 +93,8 @@ def pack_documents(
     """The documents that fit into a budget of tokens, in their order.
 
     A document that does not fit whole gives the sentences from its beginning that do, if they are
-    at least half of it or it is the first; what comes behind it is left out, unless it fits whole.
+    about half of it or more. The first one gives what fits in any case, if need be up to a word
+    within its first sentence. What comes behind is left out, unless it fits whole.
 
     Args:
         documents: Best first.
@@ -90,14 +103,19 @@ def pack_documents(
     """
     if budget is None:
         return list(documents)
+
+    def tokens_of(document: Document) -> int:
+        return count_tokens(source_text(document)) + _AROUND_TOKENS
+
     packed: list[Document] = []
     left = budget
     for document in documents:
-        tokens = count_tokens(source_text(document)) + _AROUND_TOKENS
+        tokens = tokens_of(document)
         if tokens > left and (not packed or tokens < 2 * left):
-            document = _shortened(document, left, tokens)  # noqa: PLW2901
-            tokens = left if document.page_content else left + 1
-        if tokens <= left:
+            ends = _ends(document.page_content, within_sentences=not packed)
+            document = _shortened(document, ends, left, tokens_of)  # noqa: PLW2901
+            tokens = tokens_of(document)
+        if tokens <= left and document.page_content:
             packed.append(document)
             left -= tokens
     return packed
@@ -136,9 +154,26 @@ def token_counter_of(model: object) -> CountTokens:
     return model.get_num_tokens if own else estimate_tokens  # type: ignore[attr-defined]
 
 
-def _shortened(document: Document, budget: int, tokens: int) -> Document:
-    """The document's first sentences, about as many as the budget's share of its tokens."""
-    text = document.page_content
-    room = len(text) * max(budget, 0) // tokens
-    ends = [span.end for span in sentence_spans(text) if span.end <= room]
-    return document.model_copy(update={"page_content": text[: ends[-1]] if ends else ""})
+def _ends(text: str, *, within_sentences: bool) -> Iterator[Sequence[int]]:
+    """Where a text may be cut, the best places first."""
+    yield [span.end for span in sentence_spans(text)]
+    if within_sentences:
+        yield [word.end() for word in _WORD.finditer(text)]
+        yield range(len(text) + 1)
+
+
+def _shortened(
+    document: Document,
+    places: Iterable[Sequence[int]],
+    room: int,
+    tokens_of: Callable[[Document], int],
+) -> Document:
+    """The document up to the last place at which it has at most `room` tokens; empty if none."""
+
+    def until(end: int) -> Document:
+        return document.model_copy(update={"page_content": document.page_content[:end]})
+
+    for ends in places:
+        if fitting := bisect_right(ends, room, key=lambda end: tokens_of(until(end))):
+            return until(ends[fitting - 1])
+    return until(0)

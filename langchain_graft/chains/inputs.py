@@ -6,8 +6,10 @@ from typing import Any
 from langchain_core.messages import BaseMessage, convert_to_messages
 
 _MADE_HERE = frozenset({"question", "context", "answer", "citations"})
-_TURNS = 6
-_MOST_CHARACTERS = 1000
+MOST_QUESTION_CHARACTERS = 10_000
+MOST_MESSAGES = 12
+"""How much of a conversation is told to the model that rewrites a question."""
+_MOST_MESSAGE_CHARACTERS = 1000
 
 
 def as_input(given: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -17,7 +19,7 @@ def as_input(given: str | Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         TypeError: It is neither.
-        ValueError: The question is empty.
+        ValueError: The question is empty, or longer than `MOST_QUESTION_CHARACTERS`.
     """
     state = {"input": given} if isinstance(given, str) else given
     if not isinstance(state, Mapping) or not isinstance(state.get("input"), str):
@@ -25,6 +27,12 @@ def as_input(given: str | Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError(msg)
     if not state["input"].strip():
         msg = "The question is empty: give a question of at least one word"
+        raise ValueError(msg)
+    if (length := len(state["input"])) > MOST_QUESTION_CHARACTERS:
+        msg = (
+            f"The question has {length} characters, at most {MOST_QUESTION_CHARACTERS} are taken. "
+            "Ask a shorter one; put a long text into a document and ask about that"
+        )
         raise ValueError(msg)
     given = {name: value for name, value in state.items() if name not in _MADE_HERE}
     return {**given, "chat_history": list(state.get("chat_history") or [])}
@@ -44,6 +52,6 @@ def conversation_text(history: Sequence[Any]) -> str:
     messages: list[BaseMessage] = convert_to_messages(history)
     names = {"human": "User", "ai": "Assistant"}
     return "\n".join(
-        f"{names.get(message.type, message.type)}: {str(message.text)[:_MOST_CHARACTERS]}"
-        for message in messages[-_TURNS:]
+        f"{names.get(message.type, message.type)}: {str(message.text)[:_MOST_MESSAGE_CHARACTERS]}"
+        for message in messages[-MOST_MESSAGES:]
     )

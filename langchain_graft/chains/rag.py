@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, RunnablePassthrough
 
 from langchain_graft.chains.answer import create_answer_step
-from langchain_graft.chains.answerable import create_answerable_check
+from langchain_graft.chains.answerable import NOT_FOR_THE_USER, create_answerable_check
 from langchain_graft.chains.context import CountTokens, create_retrieval_step, token_counter_of
 from langchain_graft.chains.inputs import as_input, conversation_text
 from langchain_graft.chains.prompts import (
@@ -35,7 +35,7 @@ def create_rag_chain(  # noqa: PLR0913 (each is a choice of its own)
     retriever: RetrieverLike,
     *,
     prompt: BasePromptTemplate[Any] | None = None,
-    check: Check | None = None,
+    check: Check | Literal["auto"] | None = "auto",
     context_tokens: int | None = CONTEXT_TOKENS,
     count_tokens: CountTokens | None = None,
     attribute: bool = True,
@@ -60,8 +60,8 @@ def create_rag_chain(  # noqa: PLR0913 (each is a choice of its own)
         prompt: With the variables `sources` and `input`; it may use `refusal` (the sentence that
             says that the sources do not hold the answer), `language_rule` and `chat_history`. None:
             `PLAIN_RAG_PROMPT` where there is a check, otherwise `RAG_PROMPT`.
-        check: Says whether the sources hold the answer, from the prompt's variables. None: as told
-            above.
+        check: Says from the prompt's variables whether the sources hold the answer. "auto": as told
+            above; None: the model is not asked for it.
         context_tokens: Most tokens of all documents in the prompt; None: no limit.
         count_tokens: Text to its number of tokens; None: the model's own tokenizer where it has one
             on this machine, otherwise a cautious estimate.
@@ -92,7 +92,7 @@ def create_conversational_rag_chain(  # noqa: PLR0913 (each is a choice of its o
     *,
     prompt: BasePromptTemplate[Any] | None = None,
     condense_prompt: BasePromptTemplate[Any] = CONDENSE_PROMPT,
-    check: Check | None = None,
+    check: Check | Literal["auto"] | None = "auto",
     context_tokens: int | None = CONTEXT_TOKENS,
     count_tokens: CountTokens | None = None,
     attribute: bool = True,
@@ -131,12 +131,13 @@ def create_conversational_rag_chain(  # noqa: PLR0913 (each is a choice of its o
 def _create_answering(
     model: BaseChatModel,
     prompt: BasePromptTemplate[Any] | None,
-    check: Check | None,
+    check: Check | Literal["auto"] | None,
     *,
     attribute: bool,
 ) -> Runnable[Mapping[str, Any], dict[str, Any]]:
-    if check is None and prompt is None and getattr(model, "offers_logprobs", False):
-        check = create_answerable_check(model)
+    if check == "auto":
+        offered = getattr(model, "offers_logprobs", False)
+        check = create_answerable_check(model) if offered else None
     prompt = prompt or (PLAIN_RAG_PROMPT if check else RAG_PROMPT)
     require_variables(prompt, "sources", "input")
     return create_answer_step(model, prompt, check=check, attribute=attribute)
@@ -154,7 +155,8 @@ def _create_condense_step(
     def one_line(question: str) -> str:
         return " ".join(question.split()).strip("\"' ")
 
-    rewrite = RunnableLambda(with_conversation) | prompt | model | StrOutputParser() | one_line
+    quiet = model.with_config(tags=[NOT_FOR_THE_USER])
+    rewrite = RunnableLambda(with_conversation) | prompt | quiet | StrOutputParser() | one_line
     fallback = RunnablePassthrough.assign(rewritten=rewrite) | RunnableLambda(
         lambda state: state["rewritten"] or state["input"]
     )

@@ -42,6 +42,8 @@ class RagOutput(TypedDict):
 
     input: str
     chat_history: list[BaseMessage]
+    question: NotRequired[str]
+    """In a conversation: the question as it was rewritten, searched and answered."""
     context: list[Document]
     answer: str
     citations: list[Citation]

@@ -19,8 +19,6 @@ examples:
 Questions may refer to what was said before. /new begins a new conversation, /exit ends.
 """
 
-_MOST_TURNS = 6
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -31,8 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Talk until the end of the input."""
     from langchain_graft.chains import create_conversational_rag_chain  # noqa: PLC0415
+    from langchain_graft.chains.inputs import MOST_MESSAGES  # noqa: PLC0415
     from langchain_graft.cli.ask_command import print_answer  # noqa: PLC0415
-    from langchain_graft.cli.console import print_sources, progress  # noqa: PLC0415
+    from langchain_graft.cli.console import ERR, print_sources, progress  # noqa: PLC0415
+    from langchain_graft.cli.main import exit_code  # noqa: PLC0415
 
     with progress() as on_progress:
         kb = open_filled(arguments.kb, on_progress)
@@ -46,10 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
         if question == "/new":
             history = []
             continue
-        output = print_answer(chain, {"input": question, "chat_history": history})
+        try:
+            output = print_answer(chain, {"input": question, "chat_history": history})
+        except (Exception, KeyboardInterrupt) as error:
+            if not sys.stdin.isatty() and isinstance(error, KeyboardInterrupt):
+                raise
+            if exit_code(error) is None:
+                raise
+            ERR.print(f"\n{error or 'Stopped.'}", style="red")
+            continue
         print_sources(output["context"], output["citations"])
         history += [("human", question), ("ai", output["answer"])]
-        history = history[-2 * _MOST_TURNS :]
+        history = history[-MOST_MESSAGES:]
     return 0
 
 

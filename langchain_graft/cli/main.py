@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 DONE, FAILED, WRONG_USE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
 
+_SERVICES = ("anthropic", "httpcore", "httpx", "ollama", "openai", "requests")
+"""Libraries of services: what they raise is the world failing, not a fault of ours."""
+
 COMMANDS = {
     "demo": "build a knowledge base from the example documents and ask it questions",
     "ingest": "bring a knowledge base up to date with files and folders",
@@ -55,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except BaseException as error:
-        found = _exit_code(error)
+        found = exit_code(error)
         if found is None:
             raise
         sys.stderr.write(f"graft: {_message(error)}\n")
@@ -63,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _exit_code(error: BaseException) -> int | None:
+def exit_code(error: BaseException) -> int | None:
     """What an error means to the caller; None: it is a fault of ours, to be shown in full."""
     from langchain_graft.errors import GraftError  # noqa: PLC0415
 
@@ -74,8 +77,9 @@ def _exit_code(error: BaseException) -> int | None:
         (OSError, FAILED),
         (ImportError, FAILED),
         (ValueError, WRONG_USE),
-        (TypeError, WRONG_USE),
     )
+    if type(error).__module__.partition(".")[0] in _SERVICES:
+        return FAILED
     return next((code for kind, code in codes if isinstance(error, kind)), None)
 
 

@@ -42,8 +42,12 @@ def test_filter_and_retriever_hold_and_an_answer_is_shown_with_its_sources(fille
 
 
 def test_chat_answers_line_by_line_and_forgets_at_new(filled):
-    lines = "Who designed the Altair 8800?\n\n/new\nWho founded Apple?\n/exit\nnot asked\n"
+    too_long = "Who? " * 3_000
+    lines = (
+        f"Who designed the Altair 8800?\n{too_long}\n\n/new\nWho founded Apple?\n/exit\nnot asked\n"
+    )
     done = filled("chat", "--kb", "kb", *MODEL, stdin=lines)
+    assert "Ask a shorter one" in done.stderr
     assert done.stdout.count("Sources") + done.stdout.count("No sources cited.") == 2
 
 

@@ -93,11 +93,21 @@ async def test_and_asked_for_a_plain_answer_when_it_says_yes(create_chain, retri
     assert asked[: asked.index("Do the sources")] == answered[: answered.index("Answer the")]
 
 
-def test_a_prompt_of_ones_own_is_not_checked_before(retriever):
+@pytest.mark.parametrize("prompt", [None, ChatPromptTemplate.from_template("{sources}{input}")])
+def test_without_a_check_the_model_is_asked_once(retriever, prompt):
     model = LogprobModel(script=["Jobs. [1]"])
-    prompt = ChatPromptTemplate.from_template("{sources}{input}")
-    create_rag_chain(model, retriever, prompt=prompt).invoke("Who founded Apple?")
+    create_rag_chain(model, retriever, prompt=prompt, check=None).invoke("Who founded Apple?")
     assert len(model.asked) == 1
+
+
+async def test_what_the_check_says_is_marked_as_not_for_the_user(retriever):
+    chain = create_rag_chain(LogprobModel(script=["Yes", "Jobs. [1]"]), retriever)
+    tags = [
+        event["tags"]
+        async for event in chain.astream_events("Who founded Apple?")
+        if event["event"] == "on_chat_model_start"
+    ]
+    assert ["nostream" in of for of in tags] == [True, False]
 
 
 def test_a_check_of_ones_own_decides(create_chain, retriever):

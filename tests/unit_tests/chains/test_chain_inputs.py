@@ -38,13 +38,18 @@ def test_what_is_no_question_is_a_type_error_that_says_what_is_taken(
         create_chain(ScriptedChatModel(), retriever).invoke(given)
 
 
-def test_a_question_of_100_000_characters_is_answered(create_chain, index):
-    question = "Who founded Apple? " + "苹果 and more [1] <|x|> " * 5_000
+def test_a_long_question_is_answered(create_chain, index):
+    question = ("Who founded Apple? " + "苹果 and more [1] <|x|> " * 500)[:10_000]
     output = create_chain(ScriptedChatModel(script=["Jobs. [1]"]), index.as_retriever()).invoke(
         question
     )
     assert output["answer"] == "Jobs. [1]"
     assert output["input"] == question
+
+
+def test_a_question_of_100_000_characters_is_refused_with_what_to_do(create_chain, retriever):
+    with pytest.raises(ValueError, match=r"100000 characters, at most 10000 .* into a document"):
+        create_chain(ScriptedChatModel(), retriever).invoke("苹" * 100_000)
 
 
 def test_what_was_given_beside_the_question_passes_through(create_chain, retriever):

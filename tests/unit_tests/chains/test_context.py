@@ -1,10 +1,14 @@
 """Documents on their way into a prompt: packed to a budget, stripped of control words."""
 
+import asyncio
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_graft.chains import create_rag_chain
 from langchain_graft.chains.context import (
@@ -15,7 +19,7 @@ from langchain_graft.chains.context import (
     without_control_words,
 )
 from langchain_graft.models.tokens import estimate_tokens
-from langchain_graft.testing import ScriptedChatModel
+from langchain_graft.testing import HashEmbeddings, ScriptedChatModel
 
 CONTROL_WORDS = [
     "<|im_start|>",
@@ -124,6 +128,57 @@ def test_a_document_that_does_not_fit_gives_its_first_sentences():
     long = "One two three four five. Six seven eight nine ten. Eleven twelve thirteen."
     assert pack(long, budget=18) == ["One two three four five. Six seven eight nine ten."]
     assert pack("a", "b " * 400, "c", budget=20) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name: value; " * 2_000, "word " * 5_000, "苹果，公司，" * 3_000, "x" * 30_000],
+    ids=["table", "words", "Chinese", "one word"],
+)
+def test_the_first_document_gives_what_fits_even_without_sentences(text):
+    [packed] = pack_documents(
+        [Document(page_content=text)], budget=800, count_tokens=estimate_tokens
+    )
+    assert text.startswith(packed.page_content)
+    assert 700 < estimate_tokens(packed.page_content) <= 800
+
+
+def test_the_budget_holds_though_tokens_are_dense_at_the_beginning():
+    text = "苹果公司发布了一台电脑。" * 80 + "An English sentence with many letters. " * 80
+    [packed] = pack_documents(
+        [Document(page_content=text)], budget=800, count_tokens=estimate_tokens
+    )
+    assert 700 < estimate_tokens(packed.page_content) <= 800
+
+
+async def test_counting_tokens_does_not_hold_up_the_event_loop(retriever):
+    def slowly(text):
+        time.sleep(0.1)
+        return estimate_tokens(text)
+
+    chain = create_rag_chain(ScriptedChatModel(script=["Jobs."]), retriever, count_tokens=slowly)
+    asking = asyncio.ensure_future(chain.ainvoke("Who founded Apple?"))
+    longest = 0.0
+    while not asking.done():
+        started = time.perf_counter()
+        await asyncio.sleep(0)
+        longest = max(longest, time.perf_counter() - started)
+    assert (await asking)["answer"]
+    assert longest < 0.09
+
+
+def test_a_filter_of_ours_is_not_told_to_a_foreign_retriever_but_holds():
+    store = InMemoryVectorStore(HashEmbeddings())
+    store.add_documents(
+        [
+            Document(id=lang, page_content="Jobs founded Apple.", metadata={"lang": lang})
+            for lang in ("en", "zh")
+        ]
+    )
+    chain = create_rag_chain(ScriptedChatModel(script=["Jobs."] * 2), store.as_retriever())
+    asked = {"configurable": {"filter": {"lang": "zh"}}}
+    assert [d.id for d in chain.invoke("Who founded Apple?", asked)["context"]] == ["zh"]
+    assert len(chain.invoke("Who founded Apple?", {"configurable": {"k": 1}})["context"]) == 1
 
 
 def test_packing_changes_no_document_that_it_was_given():

@@ -76,8 +76,8 @@ def test_a_condense_prompt_of_ones_own_is_checked_and_used(retriever):
 
 
 def test_a_conversation_is_its_last_turns_long_ones_shortened():
-    turns = [("human" if n % 2 == 0 else "ai", f"turn {n}") for n in range(10)]
+    turns = [("human" if n % 2 == 0 else "ai", f"turn {n}") for n in range(16)]
     lines = conversation_text([*turns, ("human", "x" * 5_000)]).splitlines()
     assert lines[0] == "Assistant: turn 5"
-    assert len(lines) == 6
+    assert len(lines) == 12
     assert len(lines[-1]) < 1_010

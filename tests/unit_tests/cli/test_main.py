@@ -9,9 +9,11 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+import httpx
+import openai
 import pytest
 
-from langchain_graft.cli.main import COMMANDS, EXAMPLES, build_parser, main
+from langchain_graft.cli.main import COMMANDS, EXAMPLES, build_parser, exit_code, main
 from langchain_graft.knowledge_base import KnowledgeBase
 from langchain_graft.testing import HashEmbeddings
 
@@ -161,3 +163,10 @@ def test_interrupting_is_130_and_says_that_nothing_is_lost(capsys, monkeypatch):
     monkeypatch.setattr("langchain_graft.knowledge_base.status.read_status", interrupted)
     assert run("status", "--kb", "anything") == 130
     assert "run it again" in capsys.readouterr().err
+
+
+def test_a_service_that_fails_is_1_and_a_fault_of_ours_is_shown_in_full():
+    request = httpx.Request("POST", "http://127.0.0.1")
+    assert exit_code(openai.APIConnectionError(request=request)) == 1
+    assert exit_code(httpx.ConnectError("refused")) == 1
+    assert exit_code(TypeError("of ours")) is None
