@@ -92,6 +92,9 @@ def _check_parts(key: str, parts: Any) -> None:
 
 
 def _check_conditions(key: str, value: Any) -> None:
+    if not conditions(value):  # it would let every document pass
+        msg = f"{key!r} needs a value or conditions such as {{'$eq': 'zh'}}, not {value!r}"
+        raise ValueError(msg)
     for name, given in conditions(value):
         if name not in _OPERATORS:
             msg = (

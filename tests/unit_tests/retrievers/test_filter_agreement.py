@@ -47,7 +47,9 @@ scalars = st.sampled_from(SCALARS) | near
 comparisons = st.one_of(
     scalars,
     st.dictionaries(st.sampled_from(COMPARE), scalars, min_size=1, max_size=2),
-    st.dictionaries(st.sampled_from(["$in", "$nin"]), st.lists(scalars, min_size=1, max_size=4)),
+    st.dictionaries(
+        st.sampled_from(["$in", "$nin"]), st.lists(scalars, min_size=1, max_size=4), min_size=1
+    ),
     st.fixed_dictionaries({"$exists": st.booleans()}),
 )
 filters = st.recursive(

@@ -55,6 +55,7 @@ FAILS = [
     {"$not": {}},
 ]
 NOT_OF_THE_DIALECT = [
+    {"year": {}},
     "lang = zh",
     ["lang"],
     {"$nor": [{"lang": "zh"}]},
@@ -75,8 +76,12 @@ NOT_OF_THE_DIALECT = [
 scalars = st.sampled_from(["zh", "en", "", 0, 1, 1.0, -2.5, True, False, float("nan"), 2**70])
 comparisons = st.one_of(
     scalars,
-    st.dictionaries(st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"]), scalars),
-    st.dictionaries(st.sampled_from(["$in", "$nin"]), st.lists(scalars, min_size=1, max_size=3)),
+    st.dictionaries(
+        st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"]), scalars, min_size=1
+    ),
+    st.dictionaries(
+        st.sampled_from(["$in", "$nin"]), st.lists(scalars, min_size=1, max_size=3), min_size=1
+    ),
     st.fixed_dictionaries({"$exists": st.booleans()}),
 )
 plain_filters = st.dictionaries(st.sampled_from("abc"), comparisons, max_size=2)
