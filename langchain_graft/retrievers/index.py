@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, runtime_checkable
 
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables.config import run_in_executor
@@ -102,9 +102,9 @@ class IndexRetriever(BaseRetriever):
 
 
 def check_search(k: int, where: Filter | None) -> None:
-    """Raise ValueError when `k` is below 1 or the filter is none of the dialect."""
-    if k < 1:
-        msg = f"k must be 1 or more, not {k!r}"
+    """Raise ValueError when `k` is no number from 1 or the filter is none of the dialect."""
+    if not isinstance(k, SupportsIndex) or k.__index__() < 1:
+        msg = f"k must be a whole number, 1 or more, not {k!r}"
         raise ValueError(msg)
     check_filter(where)
 

@@ -60,9 +60,9 @@ def test_more_is_asked_than_there_is(index):
     assert len(only(index, "The slots", k=10**12)) <= 5
 
 
-@pytest.mark.parametrize("k", [0, -1])
-def test_k_below_one_is_refused(index, k):
-    with pytest.raises(ValueError, match="k must be 1 or more"):
+@pytest.mark.parametrize("k", [0, -1, "5", 2.5])
+def test_k_is_a_number_from_one(index, k):
+    with pytest.raises(ValueError, match="k must be a whole number, 1 or more"):
         index.search_many([Query("slots")], k=k)
 
 
