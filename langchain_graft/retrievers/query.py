@@ -21,6 +21,10 @@ class Query:
     passages: tuple[str, ...] = ()
     """Hypothetical answers, whose vectors are averaged with the query's (HyDE)."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", _whole(self.text))
+        object.__setattr__(self, "passages", tuple(map(_whole, self.passages)))
+
 
 def as_query(asked: str | Query) -> Query:
     """A plain question as a `Query`; a `Query` as it is."""
@@ -45,6 +49,11 @@ def embed_queries(embeddings: Embeddings, queries: Sequence[Query]) -> list[list
         _mean([vector, *(next(others) for _ in query.passages)])
         for vector, query in zip(own, queries, strict=True)
     ]
+
+
+def _whole(text: str) -> str:
+    """The text as it can be encoded: half a surrogate pair, which a bad byte becomes, is none."""
+    return text.encode(errors="replace").decode()
 
 
 def _mean(vectors: Sequence[Sequence[float]]) -> list[float]:

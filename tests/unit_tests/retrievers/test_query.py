@@ -1,5 +1,9 @@
 """Queries as vectors, whatever the embedder offers."""
 
+import re
+
+import pytest
+
 from langchain_graft.retrievers import Query
 from langchain_graft.retrievers.query import as_query, embed_queries
 from langchain_graft.testing import HashEmbeddings
@@ -19,6 +23,14 @@ def test_a_question_is_a_query():
     assert as_query("who?") == Query("who?", weight=1.0, passages=())
     query = Query("who?", weight=0.5)
     assert as_query(query) is query
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "\ud83d half a pair", "whole \U0001f389"])
+def test_what_is_no_text_in_a_query_is_replaced(text):
+    """A bad byte among a command's arguments comes as half a surrogate pair."""
+    query = as_query(Query(text, passages=(text,)))
+    for clean in (query.text, *query.passages, as_query(text).text):
+        assert clean == re.sub("[\ud800-\udfff]", "?", text)
 
 
 def test_queries_are_embedded_as_queries_and_passages_as_documents():
