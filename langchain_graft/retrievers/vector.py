@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
-from langchain_graft.errors import DigestMismatchError, MissingExtraError
+from langchain_graft.errors import DigestMismatchError, GraftError, MissingExtraError
 from langchain_graft.models.digest import embeddings_digest
 from langchain_graft.retrievers.chroma_metadata import (
     from_chroma_metadata,
@@ -25,6 +25,7 @@ from langchain_graft.retrievers.query import Query, embed_queries
 
 try:
     import chromadb
+    import httpx
     import numpy as np
     from chromadb.config import Settings
     from chromadb.errors import NotFoundError
@@ -32,13 +33,15 @@ except ImportError as error:
     raise MissingExtraError("vectors") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from chromadb.api import ClientAPI
     from langchain_core.embeddings import Embeddings
 
     from langchain_graft.retrievers.filters import Filter
 
+CONNECT_TIMEOUT_SECONDS = 10.0
+ANSWER_TIMEOUT_SECONDS = 120.0
 DIGEST_KEY = "graft_embedder"
 _MOST_RESULTS = 2**31 - 1
 _HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 32}
@@ -47,22 +50,38 @@ _HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neigh
 def open_chroma(where: Path | str) -> ClientAPI:
     """A Chroma client for a folder or for a server's address; it sends no telemetry.
 
+    A server is waited for `CONNECT_TIMEOUT_SECONDS`, and `ANSWER_TIMEOUT_SECONDS` for an answer.
+
     Args:
         where: A folder, or "http://host:port".
+
+    Raises:
+        GraftError: The server does not answer.
     """
     settings = Settings(anonymized_telemetry=False)
     text = str(where)
     if text.startswith(("http://", "https://")):
-        secure, _, address = text.partition("://")
-        host, _, port = address.rstrip("/").partition(":")
-        is_secure = secure == "https"
-        return chromadb.HttpClient(
-            host=host,
-            port=int(port or (443 if is_secure else 8000)),
-            ssl=is_secure,
-            settings=settings,
-        )
+        return _open_server(text, settings)
     return chromadb.PersistentClient(path=text, settings=settings)
+
+
+def _open_server(url: str, settings: Settings) -> ClientAPI:
+    scheme, _, address = url.partition("://")
+    host, _, port = address.rstrip("/").partition(":")
+    is_secure = scheme == "https"
+    number = int(port or (443 if is_secure else 8000))
+    try:  # chromadb 1.5 talks while it is made, and waits for ever
+        httpx.get(f"{scheme}://{host}:{number}/api/v2/heartbeat", timeout=CONNECT_TIMEOUT_SECONDS)
+    except httpx.TransportError as error:
+        msg = (
+            f"No Chroma server answers at {url!r} ({type(error).__name__}: {error}). Start it, "
+            "chroma run --path FOLDER, or check host and port"
+        )
+        raise GraftError(msg) from error
+    client = chromadb.HttpClient(host=host, port=number, ssl=is_secure, settings=settings)
+    for session in _sessions(client):
+        session.timeout = httpx.Timeout(ANSWER_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
+    return client
 
 
 class VectorIndex:
@@ -139,15 +158,25 @@ class VectorIndex:
         ids = document_ids(documents)
         texts = [document.page_content for document in documents] if texts is None else texts
         vectors = self.embeddings.embed_documents(list(texts)) if vectors is None else vectors
+        _check_vectors(vectors, len(ids))
         for part in self._parts(len(ids)):
-            if known := self._collection.get(ids=ids[part], include=[])["ids"]:
-                self._collection.delete(ids=known)  # an upsert would keep metadata that is gone
-            self._collection.add(
+            gone = self._no_longer(ids[part])
+            metadatas = [to_chroma_metadata(document.metadata) for document in documents[part]]
+            self._collection.upsert(
                 ids=ids[part],
                 embeddings=vectors[part],  # type: ignore[arg-type]
                 documents=[document.page_content for document in documents[part]],
-                metadatas=[to_chroma_metadata(document.metadata) for document in documents[part]],  # type: ignore[misc]
+                metadatas=[
+                    {**gone.get(id_, {}), **(metadata or {})} or None  # type: ignore[misc]
+                    for id_, metadata in zip(ids[part], metadatas, strict=True)
+                ],
             )
+
+    def _no_longer(self, ids: list[str]) -> dict[str, dict[str, None]]:
+        """The metadata that documents have now, as None, which takes it away in an upsert."""
+        known = self._collection.get(ids=ids, include=["metadatas"])
+        metadatas = known["metadatas"] or []
+        return {i: dict.fromkeys(m or {}) for i, m in zip(known["ids"], metadatas, strict=True)}
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take documents out; ids that are not there are passed over."""
@@ -159,7 +188,8 @@ class VectorIndex:
         """Close the client, if this index opened it."""
         if self._owns_client:
             self._client.close()  # type: ignore[attr-defined]
-            _close_connections(self._client)
+            for session in _sessions(self._client):
+                session.close()
 
     def ids(self) -> set[str]:
         """Ids of all documents."""
@@ -251,12 +281,20 @@ class VectorIndex:
         return IndexRetriever(index=self, k=k, filter=dict(filter) if filter else None)
 
 
-def _close_connections(client: ClientAPI) -> None:
-    """Close what chromadb 1.5 leaves open of a client over HTTP."""
+def _check_vectors(vectors: Sequence[Sequence[float]], count: int) -> None:
+    """Raise ValueError unless there is one vector per document, all of one length."""
+    lengths = {len(vector) for vector in vectors}
+    if len(vectors) != count or len(lengths) > 1:
+        msg = f"{count} documents need as many vectors of one length, not {len(vectors)} of "
+        raise ValueError(msg + f"{sorted(lengths)}")
+
+
+def _sessions(client: ClientAPI) -> Iterator[httpx.Client]:
+    """The connections of a client over HTTP, which chromadb 1.5 neither bounds nor closes."""
     for part in (client, getattr(client, "_admin_client", None)):
         session = getattr(getattr(part, "_server", None), "_session", None)
         if session is not None:
-            session.close()
+            yield session
 
 
 def _document(id_: str, text: str | None, metadata: Mapping[str, Any] | None) -> Document:

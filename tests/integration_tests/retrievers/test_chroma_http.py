@@ -8,10 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from chromadb.errors import InvalidArgumentError
 from langchain_core.documents import Document
 
 from langchain_graft.errors import DigestMismatchError
 from langchain_graft.retrievers import Query, VectorIndex
+from langchain_graft.retrievers.vector import ANSWER_TIMEOUT_SECONDS
 from langchain_graft.testing import HashEmbeddings
 
 START_SECONDS = 60.0
@@ -65,6 +67,11 @@ def index(address, request):
     index.close()
 
 
+def only(index, text):
+    [[found]] = index.search_many([Query(text)], k=1)
+    return found
+
+
 def test_it_searches(index):
     [mouse, chinese] = index.search_many([Query("Macintosh mouse"), Query("鼠标")], k=1)
     assert (mouse[0].id, chinese[0].id) == ("mac", "zh")
@@ -84,6 +91,18 @@ def test_it_replaces_and_deletes(index):
     assert found.metadata == {"new": True, "score": pytest.approx(1)}
     index.delete(["mac", "pc"])
     assert index.ids() == {"zh"}
+
+
+def test_a_replacement_that_fails_loses_nothing(index):
+    before = only(index, "IBM PC slots")
+    new = Document(id="pc", page_content="new")
+    with pytest.raises(InvalidArgumentError):
+        index.add([new], vectors=[[1.0]])
+    assert only(index, "IBM PC slots") == before
+
+
+def test_waits_for_the_server_are_bounded(index):
+    assert index._client._server._session.timeout.read == ANSWER_TIMEOUT_SECONDS
 
 
 def test_metadata_comes_back(index):

@@ -1,13 +1,15 @@
 """Dense search on an embedded Chroma, with embeddings that need no weights."""
 
 import math
+import socket
 
 import pytest
+from chromadb.errors import InvalidArgumentError
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_graft.errors import DigestMismatchError
-from langchain_graft.retrievers import Query, VectorIndex
+from langchain_graft.errors import DigestMismatchError, GraftError
+from langchain_graft.retrievers import Query, VectorIndex, open_chroma, vector
 from langchain_graft.testing import HashEmbeddings
 
 
@@ -83,6 +85,43 @@ def test_vectors_that_are_given_are_not_made_again(client, name):
     index = VectorIndex(PlaneEmbeddings(), client, name=name)
     index.add([Document(id="1", page_content="no numbers")], vectors=[[0.0, 1.0]])
     assert scores(index, Query("0 9"), k=1) == [pytest.approx({"1": 1}, abs=1e-6)]
+
+
+@pytest.mark.parametrize("vectors", [[[1.0, 0.0]], [[1.0, 0.0], [1.0]], [[1.0], [1.0]]])
+def test_a_replacement_that_fails_loses_nothing(client, name, vectors):
+    index = VectorIndex(PlaneEmbeddings(), client, name=name)
+    index.add([Document(id="1", page_content="1 0", metadata={"old": True})])
+    new = [Document(id="1", page_content="0 1"), Document(id="2", page_content="0 2")]
+    with pytest.raises((ValueError, InvalidArgumentError)):
+        index.add(new, vectors=vectors)
+    [[kept]] = index.search_many([Query("1 0")])
+    assert (kept.page_content, kept.metadata) == ("1 0", {"old": True, "score": 1.0})
+
+
+def test_a_replacement_keeps_nothing_of_the_old_one(client, name):
+    index = VectorIndex(PlaneEmbeddings(), client, name=name)
+    old = {"here": 1, "gone": "x", "tags": ["a"]}
+    index.add([Document(id="1", page_content="1 0", metadata=old)])
+    for metadata in ({"here": 2}, {"other": True}, {}):
+        index.add([Document(id="1", page_content="0 1", metadata=metadata)])
+        [[found]] = index.search_many([Query("0 1")])
+        assert found.metadata == {**metadata, "score": 1.0}
+    assert index.search_many([Query("0 1")], filter={"here": {"$exists": True}}) == [[]]
+
+
+@pytest.fixture
+def silent():
+    """An address that takes connections and says nothing."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(silent, monkeypatch):
+    monkeypatch.setattr(vector, "CONNECT_TIMEOUT_SECONDS", 0.1)
+    with pytest.raises(GraftError, match=r"No Chroma server answers at .*chroma run"):
+        open_chroma(silent)
 
 
 def test_more_documents_than_chroma_takes_at_once(client, name, monkeypatch):
