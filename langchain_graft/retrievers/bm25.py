@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from langchain_graft.retrievers.index import (
     document_ids,
     filtered,
 )
-from langchain_graft.retrievers.words import spread_han, word_analyzer, words
+from langchain_graft.retrievers.words import query_words, spread_han, word_analyzer
 
 try:
     import tantivy
@@ -36,13 +37,15 @@ except ImportError as error:
     raise MissingExtraError("words") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tantivy import Searcher
 
     from langchain_graft.retrievers.query import Query
 
 WRITER_BYTES = 64_000_000
+TITLE_WEIGHT = 0.3
+"""How much a word of the title counts, besides what it counts as one of the text."""
 _LONGEST_VALUE = 200
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _RANGES = {"$gt": "{{{} TO *]", "$gte": "[{} TO *]", "$lt": "[* TO {}}}", "$lte": "[* TO {}]"}
@@ -52,7 +55,11 @@ class BM25Index:
     """Documents ranked by their words (Robertson and Zaragoza 2009; k1 1.2, b 0.75).
 
     English is stemmed; Chinese is indexed by characters and pairs of them. A word that a query
-    repeats counts once. What is written is seen by every reader, in this and other processes.
+    repeats counts once, and "the", "of" and their like do not where it has others. A word that
+    is in the title (`metadata["title"]`) counts more: the two fields are scored apart and added
+    (benchmarks/lexical.py has the figures).
+
+    What is written is seen by every reader, in this and other processes.
 
     May be used by several threads at once; one process writes.
 
@@ -78,25 +85,22 @@ class BM25Index:
         Args:
             documents: With ids, each once. Metadata of any JSON kind is kept; str, int, float and
                 bool can be filtered by.
-            texts: What is indexed for each; None: its `page_content`.
+            texts: What is indexed for each; None: its title and its `page_content`.
         """
         ids = document_ids(documents)
-        texts = [document.page_content for document in documents] if texts is None else texts
+        texts = [_titled(document) for document in documents] if texts is None else texts
         stored = [_stored(document, text) for document, text in zip(documents, texts, strict=True)]
-        with self._lock:
-            writer = self._open_writer()
+        with self._commit() as writer:
             for id_, document in zip(ids, stored, strict=True):
                 writer.delete_documents_by_term("id", id_)
                 writer.add_document(document)
-            self._commit(writer)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take documents out; ids that are not there are passed over."""
-        with self._lock:
-            writer = self._open_writer()
-            for id_ in ids:
+        wanted = list(ids)
+        with self._commit() as writer:
+            for id_ in wanted:
                 writer.delete_documents_by_term("id", id_)
-            self._commit(writer)
 
     def close(self) -> None:
         """Let another process write."""
@@ -144,13 +148,10 @@ class BM25Index:
         k: int,
         where: Filter | None,
     ) -> list[Document]:
-        terms = [
-            (Occur.Should, TantivyQuery.term_query(self._schema, "text", word, "freq"))
-            for word in dict.fromkeys(words(text))
-        ]
-        if not terms:
+        words = query_words(text)
+        if not words:
             return []
-        query = TantivyQuery.boolean_query(terms)
+        query = TantivyQuery.boolean_query([term for word in words for term in self._terms(word)])
         if allowed:
             border = TantivyQuery.const_score_query(allowed, 0.0)
             query = TantivyQuery.boolean_query([(Occur.Must, query), (Occur.Must, border)])
@@ -161,6 +162,11 @@ class BM25Index:
             return [(_document(searcher.doc(address)), score) for score, address in hits]
 
         return filtered(search, k=k, where=where)
+
+    def _terms(self, word: str) -> Iterator[tuple[Occur, TantivyQuery]]:
+        for field, weight in (("text", 1.0), ("title", TITLE_WEIGHT)):
+            term = TantivyQuery.term_query(self._schema, field, word, "freq")
+            yield Occur.Should, TantivyQuery.boost_query(term, weight)
 
     def _to_tantivy(self, where: Filter | None) -> TantivyQuery | None:
         """The filter as a query; None lets all pass. What it can not say lets more through."""
@@ -199,14 +205,19 @@ class BM25Index:
                 self._seen = now
             return self._index.searcher()
 
-    def _open_writer(self) -> tantivy.IndexWriter:
-        if self._writer is None:
-            self._writer = self._index.writer(heap_size=WRITER_BYTES, num_threads=1)
-        return self._writer
-
-    def _commit(self, writer: tantivy.IndexWriter) -> None:
-        writer.commit()
-        self._index.reload()
+    @contextmanager
+    def _commit(self) -> Iterator[tantivy.IndexWriter]:
+        """Commit all that is written inside, or nothing of it when that fails."""
+        with self._lock:
+            if self._writer is None:
+                self._writer = self._index.writer(heap_size=WRITER_BYTES, num_threads=1)
+            try:
+                yield self._writer
+                self._writer.commit()
+            except BaseException:
+                self._writer.rollback()
+                raise
+            self._index.reload()
 
 
 def _any_of(choices: Sequence[TantivyQuery | None]) -> TantivyQuery | None:
@@ -218,7 +229,8 @@ def _any_of(choices: Sequence[TantivyQuery | None]) -> TantivyQuery | None:
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("text", tokenizer_name="words", index_option="freq")
+    for field in ("text", "title"):
+        builder.add_text_field(field, tokenizer_name="words", index_option="freq")
     builder.add_bytes_field("content", stored=True)
     builder.add_bytes_field("details", stored=True)
     builder.add_json_field("metadata", fast=True, tokenizer_name="raw", index_option="basic")
@@ -230,10 +242,20 @@ def _stored(document: Document, text: str) -> tantivy.Document:
     stored = tantivy.Document()
     stored.add_text("id", str(document.id))
     stored.add_text("text", spread_han(text))
+    stored.add_text("title", spread_han(_title(document)))
     stored.add_bytes("content", document.page_content.encode())
     stored.add_bytes("details", details.encode())
     stored.add_json("metadata", _values(document.metadata))
     return stored
+
+
+def _title(document: Document) -> str:
+    title = document.metadata.get("title")
+    return title if isinstance(title, str) else ""
+
+
+def _titled(document: Document) -> str:
+    return f"{_title(document)}\n{document.page_content}"
 
 
 def _values(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def spread_han(text: str) -> str:
 
 
 @cache
-def word_analyzer() -> "tantivy.TextAnalyzer":
+def word_analyzer(*, skip_stop_words: bool = False) -> "tantivy.TextAnalyzer":
     """Words of `spread_han` text: lower case, English stems, no word over 60 bytes."""
     try:
         import tantivy
@@ -36,6 +36,7 @@ def word_analyzer() -> "tantivy.TextAnalyzer":
         tantivy.Filter.remove_long(_LONGEST_WORD),
         tantivy.Filter.lowercase(),
         tantivy.Filter.ascii_fold(),
+        *([tantivy.Filter.stopword("english")] if skip_stop_words else []),
         tantivy.Filter.stemmer("english"),
     ]
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
@@ -44,10 +45,14 @@ def word_analyzer() -> "tantivy.TextAnalyzer":
     return builder.build()
 
 
-def words(text: str) -> list[str]:
-    """The words of a text as the index knows them, in order, repeated ones repeated."""
-    whole = text.encode(errors="replace").decode()  # half a surrogate pair is no text
-    return list(word_analyzer().analyze(spread_han(whole)))
+def query_words(text: str) -> list[str]:
+    """The words that a query asks for, each once; "the", "of" and their like if there is no other.
+
+    A text of such words alone, as "To be or not to be", is still found by them.
+    """
+    spread = spread_han(text)
+    telling = word_analyzer(skip_stop_words=True).analyze(spread)
+    return list(dict.fromkeys(telling or word_analyzer().analyze(spread)))
 
 
 def _pairs(run: str) -> list[str]:

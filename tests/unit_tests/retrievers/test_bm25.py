@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from langchain_core.documents import Document
 
 from langchain_graft.retrievers import BM25Index, Query
+from langchain_graft.retrievers.bm25 import TITLE_WEIGHT
 
 
 def index_of(*texts, folder=None):
@@ -51,6 +52,31 @@ def test_a_rare_word_counts_more_and_a_long_text_less():
 def test_a_word_that_the_query_repeats_counts_once():
     index = index_of("apple pear", "fig")
     assert scores(index, "apple apple apple") == scores(index, "apple")
+
+
+def test_a_word_that_is_everywhere_does_not_count_beside_others():
+    index = index_of("the end of it all", "apple", "the the the")
+    assert found(index, "the apple") == ["1"]
+    assert found(index, "the") == ["2", "0"]
+
+
+def test_a_word_of_the_title_counts_more():
+    index = BM25Index()
+    texts = ["apple pear fig", "fig pear apple", "pear apple fig"]
+    titles = ["plum", "fig", ["no title"]]
+    documents = [
+        Document(id=f"{n}", page_content=text, metadata={"title": title})
+        for n, (text, title) in enumerate(zip(texts, titles, strict=True))
+    ]
+    index.add(documents, texts=texts)
+    plain = weight(1, length=3, mean=3, holding=3, documents=3)
+    title = weight(1, length=1, mean=2 / 3, holding=1, documents=3)
+    assert scores(index, "fig") == pytest.approx(
+        {"1": plain + TITLE_WEIGHT * title, "0": plain, "2": plain}, rel=1e-5
+    )
+    assert found(index, "plum") == ["0"]
+    index.add(documents)
+    assert found(index, "plum pear") == ["0", "2", "1"]
 
 
 def test_a_filter_does_not_change_the_score():
@@ -104,6 +130,34 @@ def test_every_text_comes_back_as_it_was(text):
     index.add([Document(id="1", page_content=text)], texts=["apple"])
     [[document]] = index.search_many([Query("apple")])
     assert document.page_content == text
+
+
+def broken(*ids):
+    yield from ids
+    msg = "no more ids"
+    raise RuntimeError(msg)
+
+
+def test_a_deletion_that_fails_deletes_nothing():
+    index = index_of("apple", "pear")
+    with pytest.raises(RuntimeError):
+        index.delete(broken("0"))
+    index.add([Document(id="2", page_content="fig")])
+    assert index.ids() == {"0", "1", "2"}
+
+
+def test_what_is_written_half_is_not_kept():
+    index = index_of("apple", "pear")
+
+    def fail():
+        with index._commit() as writer:
+            writer.delete_documents_by_term("id", "0")
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        fail()
+    index.delete(["nothing"])
+    assert found(index, "apple") == ["0"]
 
 
 class TestFolder:
