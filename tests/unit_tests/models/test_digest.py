@@ -1,7 +1,9 @@
 """What tells the vectors of two embedders apart."""
 
 import re
+from pathlib import Path
 
+import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from langchain_graft.models.digest import digest_of, embeddings_digest
@@ -29,6 +31,35 @@ def test_for_any_other_it_is_made_of_what_names_its_model():
     assert len(set(digests)) == 4
     assert all(re.fullmatch("[0-9a-f]{32}", digest) for digest in digests)
     assert embeddings_digest(NamedEmbeddings(size=8, model="a")) == digests[0]
+
+
+class OwnEmbeddings(HashEmbeddings):
+    """One that does not say its digest, with the attributes that are given."""
+
+    def __init__(self, **attributes):
+        super().__init__()
+        del self.digest
+        vars(self).update(attributes)
+
+
+@pytest.mark.parametrize(
+    "name", ["model_path", "model_uid", "model_name_or_path", "model_url", "base_url"]
+)
+def test_whatever_names_the_model_tells_it_apart(name):
+    digests = {embeddings_digest(OwnEmbeddings(**{name: value})) for value in ("a", "b")}
+    assert len(digests) == 2
+    assert embeddings_digest(OwnEmbeddings(**{name: Path("a")})) in digests
+
+
+def test_a_server_may_move():
+    digests = {embeddings_digest(OwnEmbeddings(model="a", base_url=url)) for url in "xy"}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("attributes", [{}, {"path": "a"}, {"model": object()}, {"model": ""}])
+def test_one_whose_model_has_no_name_is_refused(attributes):
+    with pytest.raises(ValueError, match=r"OwnEmbeddings .*`digest` attribute"):
+        embeddings_digest(OwnEmbeddings(**attributes))
 
 
 def test_a_digest_is_the_same_on_every_machine():
