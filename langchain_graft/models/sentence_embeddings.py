@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables.config import run_in_executor
 
-from langchain_graft.errors import DownloadError, MissingExtraError
+from langchain_graft.errors import DownloadError, MissingExtraError, ModelError
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.models.digest import digest_of
 from langchain_graft.models.download import sha256_of
@@ -32,6 +34,7 @@ BATCH_TOKENS = 2048
 """Tokens embedded at once: on a processor, batches that stay in its cache are the fastest."""
 _CHARACTERS_PER_TOKEN = 4
 _BFLOAT16 = ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16")
+_PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 _SAFE_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
 
@@ -50,6 +53,10 @@ class SentenceEmbeddings(Embeddings):
         weights_digest: Sha256 of the weights, if known; otherwise they are read.
         device: "cpu", "cuda", "mps"; None: the fastest there is.
         dtype: "float32", "bfloat16" or "float16"; None: the fastest that is safe on the device.
+
+    Raises:
+        ModelError: The folder can not be loaded, or part of it only as a pickle, which could run
+            code and is no part of the digest.
     """
 
     def __init__(
@@ -62,15 +69,17 @@ class SentenceEmbeddings(Embeddings):
     ) -> None:
         device = device or _best_device()
         self._folder = folder
+        self._device = device
         self._model = _load(folder, device, getattr(torch, dtype) if dtype else None)
         self._tokenizing = threading.Lock()
-        self._workers = _create_workers(device)
         self._batch_tokens = BATCH_TOKENS if device == "cpu" else 32 * BATCH_TOKENS
         self.max_tokens = int(self._model.max_seq_length or 512) - 2 - _prompt_tokens(self._model)
         self.digest = _digest(folder, weights_digest)
 
     def token_counter(self) -> TokenCounter:
-        """Counts tokens as this embedder does."""
+        """Counts tokens as this embedder does; by estimate if there is no `tokenizer.json`."""
+        if not (self._folder / "tokenizer.json").is_file():
+            return TokenCounter()
         return TokenCounter(tokenizer="tokenizers", path=str(self._folder / "tokenizer.json"))
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -118,7 +127,8 @@ class SentenceEmbeddings(Embeddings):
         vectors = np.empty((len(texts), dimension), dtype=np.float32)
         batches = list(self._batches(texts))
         parts = [[texts[n] for n in batch] for batch in batches]
-        found = self._workers.map(lambda part: self._forward(part, prompt), parts)
+        workers = _workers(self._device)
+        found = workers.map(lambda part: self._forward(part, prompt), parts)
         for batch, some in zip(batches, found, strict=True):
             vectors[batch] = some[:, :dimension]
         return vectors
@@ -195,7 +205,23 @@ def _unit(vector: np.ndarray) -> list[float]:
     return unit
 
 
+def _require_safetensors(folder: Path) -> None:
+    """Raise ModelError when a part of the model would be read from a pickle, or from nothing."""
+    if not any(folder.rglob("*.safetensors")):
+        msg = f"{str(folder)!r} holds no *.safetensors: it is no model with safetensors weights"
+        raise ModelError(msg)
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _PICKLES and not path.with_name("model.safetensors").is_file():
+            msg = (
+                f"{str(path)!r} may be a pickle, which can run code when it is read. Save the "
+                "model with SentenceTransformer.save_pretrained, which writes model.safetensors, "
+                "or remove the file if the model does not need it"
+            )
+            raise ModelError(msg)
+
+
 def _load(folder: Path, device: str, dtype: torch.dtype | None) -> SentenceTransformer:
+    _require_safetensors(folder)
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
@@ -205,13 +231,25 @@ def _load(folder: Path, device: str, dtype: torch.dtype | None) -> SentenceTrans
             model_kwargs={"dtype": dtype or _best_dtype(device), "use_safetensors": True},
         )
         return model.eval()
+    except (OSError, ValueError, ImportError) as error:
+        msg = f"{str(folder)!r} can not be loaded by sentence-transformers: {error}"
+        raise ModelError(msg) from error
     finally:
         if bars:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _create_workers(device: str) -> ThreadPoolExecutor:
-    """Threads that each compute on one core; a GPU is fed by one."""
+_creating = threading.Lock()
+
+
+def _workers(device: str) -> ThreadPoolExecutor:
+    """This process's threads that each compute on one core; a GPU is fed by one."""
+    with _creating:
+        return _create_workers(device, os.getpid())
+
+
+@cache
+def _create_workers(device: str, pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 (no thread is forked)
     if device != "cpu":
         return ThreadPoolExecutor(1, thread_name_prefix="graft-embed")
     threads = torch.get_num_threads()

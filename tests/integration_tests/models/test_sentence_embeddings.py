@@ -1,12 +1,15 @@
 """MiniLM: the vectors of sentence-transformers, of texts of any length."""
 
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from langchain_graft.errors import ModelError
 from langchain_graft.models import SentenceEmbeddings, pull_model
 from langchain_graft.models.sentence_embeddings import token_windows
 
@@ -94,10 +97,67 @@ def test_threads_get_the_same(minilm):
     assert min(cosines(found, expected)) > 0.9999
 
 
-def test_pooling_is_part_of_the_digest(minilm, tmp_path):
-    folder = shutil.copytree(pull_model("minilm"), tmp_path / "minilm")
-    read = SentenceEmbeddings(folder)
-    assert SentenceEmbeddings(folder, dtype="float32").digest == read.digest
-    pooling = folder / "1_Pooling" / "config.json"
+FORK = """
+import os, signal
+from langchain_graft import load_embeddings
+embeddings = load_embeddings("minilm")
+expected = embeddings.embed_query("apple")
+pid = os.fork()
+if pid == 0:
+    signal.alarm(60)
+    os._exit(7 if embeddings.embed_query("apple") == expected else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_forked_process_embeds_too():
+    ran = subprocess.run(
+        [sys.executable, "-c", FORK], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert ran.stdout == "7\n"
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(pull_model("minilm"), tmp_path / "minilm")
+
+
+@pytest.mark.parametrize("name", ["2_Dense/pytorch_model.bin", "2_Dense/weights.pt", "0_X/a.pkl"])
+def test_a_pickle_is_refused(copy, name):
+    (copy / name).parent.mkdir()
+    (copy / name).write_bytes(b"")
+    with pytest.raises(ModelError, match=r"may be a pickle.*save_pretrained"):
+        SentenceEmbeddings(copy)
+
+
+def test_a_pickle_beside_safetensors_is_not_read(copy):
+    (copy / "pytorch_model.bin").write_bytes(b"no pickle")
+    assert len(SentenceEmbeddings(copy).embed_query("apple")) == 384
+
+
+def test_a_folder_without_safetensors_is_refused(copy):
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="safetensors"):
+        SentenceEmbeddings(copy)
+
+
+def test_a_folder_that_can_not_be_loaded(copy):
+    (copy / "config.json").write_text("{}")
+    (copy / "modules.json").write_text('[{"idx": 0, "name": "0", "path": "", "type": "no.Such"}]')
+    with pytest.raises(ModelError, match=r"minilm.* can not be loaded"):
+        SentenceEmbeddings(copy)
+
+
+def test_tokens_are_estimated_without_a_tokenizer_file(copy):
+    (copy / "tokenizer.json").unlink()
+    embeddings = SentenceEmbeddings(copy)
+    assert len(embeddings.embed_query("apple")) == 384
+    assert embeddings.token_counter()(["苹果"]) == [2]
+
+
+def test_pooling_is_part_of_the_digest(copy):
+    read = SentenceEmbeddings(copy)
+    assert SentenceEmbeddings(copy, dtype="float32").digest == read.digest
+    pooling = copy / "1_Pooling" / "config.json"
     pooling.write_text(pooling.read_text().replace("true", "false").replace("false", "true", 1))
-    assert SentenceEmbeddings(folder).digest != read.digest
+    assert SentenceEmbeddings(copy).digest != read.digest
