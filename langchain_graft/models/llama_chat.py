@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ConfigDict, Field
 
 from langchain_graft.errors import ContextTooLongError, MissingExtraError, ModelServerError
-from langchain_graft.models.llama_server import LlamaServer, LlamaSettings, shared_server
+from langchain_graft.models.llama_server import HOST, LlamaServer, LlamaSettings, shared_server
 from langchain_graft.models.structured import create_json_output
 
 try:
+    import httpx
     import openai
-    from langchain_openai._compat import httpx
     from langchain_openai.chat_models.base import BaseChatOpenAI, _convert_message_to_dict
 except ImportError as error:
     raise MissingExtraError("models") from error
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
-
-HOST = "127.0.0.1"
 
 
 class LlamaCppChatModel(BaseChatOpenAI):
@@ -176,7 +174,7 @@ class LlamaCppChatModel(BaseChatOpenAI):
     ) -> int:
         """Number of tokens of the messages in the model's own chat template; tools not counted."""
         plain = [_convert_message_to_dict(message) for message in messages]
-        prompt = _post(self.server, "/apply-template", {"messages": plain})["prompt"]
+        prompt = self.server.ask("/apply-template", {"messages": plain})["prompt"]
         return self.get_num_tokens(prompt)
 
     def with_structured_output(  # type: ignore[override]
@@ -208,19 +206,8 @@ def _aaddress(server: LlamaServer) -> Callable[[httpx.Request], Any]:
     return send_to
 
 
-def _post(server: LlamaServer, path: str, body: dict[str, Any]) -> Any:
-    with httpx.Client(trust_env=False, timeout=60.0) as client:
-        answer = client.post(
-            f"http://{HOST}:{server.ensure_running()}{path}",
-            json=body,
-            headers={"Authorization": f"Bearer {server.api_key}"},
-        )
-        answer.raise_for_status()
-        return answer.json()
-
-
 def _tokenize(server: LlamaServer, text: str) -> list[int]:
-    tokens: list[int] = _post(server, "/tokenize", {"content": text})["tokens"]
+    tokens: list[int] = server.ask("/tokenize", {"content": text})["tokens"]
     return tokens
 
 

@@ -14,15 +14,22 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from langchain_graft.errors import ModelServerError
+from langchain_graft.errors import MissingExtraError, ModelServerError
+
+try:
+    import httpx
+except ImportError as error:
+    raise MissingExtraError("models") from error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 START_TIMEOUT_SECONDS = 180.0
 STOP_TIMEOUT_SECONDS = 5.0
+ANSWER_TIMEOUT_SECONDS = 60.0
+HOST = "127.0.0.1"
 MOST_STARTS = 3
 STARTS_WINDOW_SECONDS = 60.0
 
@@ -59,6 +66,12 @@ class LlamaServer:
         self.model = model
         self.settings = settings
         self.api_key = secrets.token_urlsafe(24)
+        self._client = httpx.Client(  # it keeps no connection, so that there is none to close
+            trust_env=False,
+            timeout=ANSWER_TIMEOUT_SECONDS,
+            headers={"Authorization": f"Bearer {self.api_key}"},
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._process: subprocess.Popen[str] | None = None
@@ -76,7 +89,7 @@ class LlamaServer:
         """Start the server if it does not run.
 
         Returns:
-            Its port on 127.0.0.1.
+            Its port on `HOST`.
 
         Raises:
             ModelServerError: It does not start, or keeps dying; the message has its last words.
@@ -86,6 +99,12 @@ class LlamaServer:
                 self._check_starts()
                 self._start()
             return self._port
+
+    def ask(self, path: str, body: dict[str, Any]) -> Any:
+        """What the server answers to JSON, as JSON; it is started if need be."""
+        answer = self._client.post(f"http://{HOST}:{self.ensure_running()}{path}", json=body)
+        answer.raise_for_status()
+        return answer.json()
 
     def stop(self) -> None:
         """End the child process; a later `ensure_running` starts it again."""
@@ -125,7 +144,7 @@ class LlamaServer:
         self.stop()
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "langchain_graft.models.llama_process"],
+            [sys.executable, "-P", "-m", "langchain_graft.models.llama_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

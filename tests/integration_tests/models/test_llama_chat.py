@@ -4,6 +4,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import HumanMessage, SystemMessage
@@ -86,6 +87,13 @@ def test_tokens_are_counted_as_the_model_does(model):
     assert model.get_num_tokens("Paris") == len(model.get_token_ids("Paris")) > 0
     counted = model.get_num_tokens_from_messages(messages)
     assert counted == model.bind(max_tokens=1).invoke(messages).usage_metadata["input_tokens"]
+
+
+def test_tokens_are_counted_by_many_threads_over_one_client(model, monkeypatch):
+    counted = model.get_num_tokens(QUESTION)
+    monkeypatch.setattr(httpx, "Client", None)  # to make one costs more than to count
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(model.get_num_tokens, [QUESTION] * 40)) == {counted}
 
 
 async def test_closing_a_stream_stops_the_model(model, ask):

@@ -26,6 +26,15 @@ def test_what_is_no_model_is_refused_until_it_is_given_up(server):
         server.ensure_running()
 
 
+def test_modules_of_the_current_folder_are_not_run(server, tmp_path, monkeypatch):
+    ran = tmp_path / "ran"
+    (tmp_path / "json.py").write_text(f"open({str(ran)!r}, 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelServerError, match="can not serve"):
+        server.ensure_running()
+    assert not ran.exists()
+
+
 def test_it_is_stopped_though_it_never_ran(server):
     server.stop()
     assert server.pid is None
