@@ -1,4 +1,4 @@
-"""Sections to chunks: by structure first, then by size in tokens, never inside a sentence."""
+"""Sections to chunks: by structure first, then by size in tokens, between sentences."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from langchain_graft.knowledge_base.journal import ChunkRecord, Journal, SourceR
 from langchain_graft.knowledge_base.lock import writes
 from langchain_graft.knowledge_base.manifest import Manifest, generation_folder
 from langchain_graft.knowledge_base.names import belongs, source_names
-from langchain_graft.knowledge_base.reader_pool import Read, ReaderPool
+from langchain_graft.knowledge_base.reader_pool import ReaderPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from langchain_core.embeddings import Embeddings
 
-    from langchain_graft.knowledge_base.reading import Chunker, ReadChunk
+    from langchain_graft.knowledge_base.reading import Chunker, Read, ReadChunk
     from langchain_graft.knowledge_base.sources import FileSource, Found, RecordSource
     from langchain_graft.models.pull import OnProgress
 
@@ -47,7 +47,8 @@ class IngestReport:
     duplicates: int = 0
     """Files with the content of another one; that one is indexed."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Documents that could not be read, and why; what was indexed of them before stays."""
+    """Documents that could not be read, or not all of it, and why; what was indexed of those that
+    could not be read at all stays."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Files of other kinds, by their ending."""
     chunks: int = 0
@@ -152,6 +153,8 @@ class Ingestion:
                 self._duplicate(source, name, digest, first)
             elif had and had.state == "ready" and had.digest == digest:
                 self._report.unchanged += 1
+                if had.detail:
+                    self._report.failed[name] = had.detail
                 here = replace(had, origin=source.origin, root=source.root or had.root)
                 if here != had:
                     self._journal.record(here)
@@ -186,11 +189,12 @@ class Ingestion:
             self._report.failed[name] = str(read)
             self._journal.record(replace(record, detail=str(read)))
             return
-        digest, chunks = read
         self._count(had)
+        if read.unread:
+            self._report.failed[name] = read.unread
         self._journal.record(
-            replace(record, digest=digest, state="ready"),
-            chunk_records(name, chunks, source=source.origin),
+            replace(record, digest=read.digest, state="ready", detail=read.unread),
+            chunk_records(name, read.chunks, source=source.origin),
         )
 
     def _record(self, source: RecordSource, known: Mapping[str, SourceRecord]) -> None:

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS sources(
     root TEXT NOT NULL,             -- what was asked to be ingested; '' when it was named alone
     digest TEXT NOT NULL,           -- of the content; '' when it was never read
     state TEXT NOT NULL,            -- 'ready', 'failed', 'duplicate'
-    detail TEXT NOT NULL DEFAULT '' -- why it failed, or what it is a duplicate of
+    detail TEXT NOT NULL DEFAULT '' -- why it, or a part, was not read; or what it doubles
 );
 CREATE TABLE IF NOT EXISTS chunks(
     id TEXT PRIMARY KEY,

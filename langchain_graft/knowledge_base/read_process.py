@@ -5,7 +5,9 @@ document and nothing more. It ends when its stdin is closed.
 """
 
 import json
+import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,10 +16,14 @@ from langchain_graft.knowledge_base.reading import Chunker
 from langchain_graft.knowledge_base.settings import IngestSettings
 from langchain_graft.models.tokens import TokenCounter
 
+MOST_BYTES = 4 << 30
+
 
 def main() -> None:
     """Answer orders until there are no more."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # a parser's prints are no answers
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)  # what a parser prints, in Python or in C, is no answer
+    _bound_memory()
     chunker: Chunker | None = None
     for line in sys.stdin:
         order = json.loads(line)
@@ -32,10 +38,23 @@ def main() -> None:
 
 def _answer(chunker: Chunker, path: Path) -> dict[str, object]:
     try:
-        digest, chunks = chunker.read(path)
+        read = chunker.read(path)
     except Exception as error:  # noqa: BLE001
         return {"error": _explain(error)}
-    return {"digest": digest, "chunks": [asdict(chunk) for chunk in chunks]}
+    return {**read._asdict(), "chunks": [asdict(chunk) for chunk in read.chunks]}
+
+
+def _bound_memory() -> None:
+    """A document that unpacks to more than that is one failed document, not a full machine.
+
+    What is written to counts, not what is reserved: threads reserve much on large machines.
+    """
+    with suppress(ImportError, ValueError, OSError):  # not on Windows; not everywhere on macOS
+        import resource  # noqa: PLC0415
+
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        most = MOST_BYTES if most == resource.RLIM_INFINITY else min(MOST_BYTES, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _explain(error: Exception) -> str:

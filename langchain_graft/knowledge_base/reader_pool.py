@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_graft.errors import SourceError
-from langchain_graft.knowledge_base.reading import Chunker, ReadChunk
+from langchain_graft.knowledge_base.reading import Chunker, Read, ReadChunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from langchain_graft.knowledge_base.sources import FileSource
 
 MOST_PROCESSES = 8
-
-Read = tuple[str, list[ReadChunk]]
 
 
 class ReaderPool:
@@ -117,7 +115,7 @@ class _ReadProcess:
         )
         if "error" in answer:
             raise SourceError(answer["error"])
-        return answer["digest"], [ReadChunk(**chunk) for chunk in answer["chunks"]]
+        return Read(**{**answer, "chunks": [ReadChunk(**chunk) for chunk in answer["chunks"]]})
 
     def kill(self) -> None:
         """Give up what is being read, from another thread; nothing is read any more."""

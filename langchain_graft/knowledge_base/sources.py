@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_graft.errors import SourceError
 from langchain_graft.evaluation.datasets import load_beir_corpus
 from langchain_graft.knowledge_base.readers import SUFFIXES, ReadDocument, Section
+from langchain_graft.knowledge_base.readers.section import OUR_METADATA
 from langchain_graft.knowledge_base.readers.text import clean
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
 
-_OURS = frozenset({"title", "date", "language", "page", "row", "question", "source"})
 _IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 
 
@@ -198,9 +198,8 @@ def _as_row(document: Document) -> tuple[str, str]:
     if source is None:
         msg = "a loader's document needs metadata['source'] or an id, to be known again"
         raise SourceError(msg)
-    return _as_text(str(source)), json.dumps(
-        [document.page_content, document.metadata], default=str
-    )
+    name = str(source).encode("utf-8", "backslashreplace").decode()  # half characters written out
+    return name, json.dumps([document.page_content, document.metadata], default=str)
 
 
 def _section(text: str, metadata: Mapping[str, Any]) -> Section:
@@ -214,7 +213,7 @@ def _section(text: str, metadata: Mapping[str, Any]) -> Section:
         metadata={
             clean(key): clean(value) if isinstance(value, str) else value
             for key, value in metadata.items()
-            if key not in _OURS and isinstance(value, str | int | float | bool)
+            if key not in OUR_METADATA and isinstance(value, str | int | float | bool)
         },
     )
 

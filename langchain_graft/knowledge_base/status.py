@@ -25,7 +25,7 @@ class Status:
     chunks: dict[str, int]
     """Number of chunks by state; `indexed` ones can be found, the others are on their way."""
     failures: dict[str, str]
-    """Documents that could not be read, and why."""
+    """Documents that could not be read, or not all of it, and why."""
     bytes: int
     """Size on disk."""
     writer: str | None
@@ -54,7 +54,7 @@ def read_status(folder: Path | str) -> Status:
         generation=manifest.generation,
         documents=dict(Counter(source.state for source in sources)),
         chunks=chunks,
-        failures={s.source_id: s.detail for s in sources if s.state == "failed"},
+        failures={s.source_id: s.detail for s in sources if s.detail and s.state != "duplicate"},
         bytes=sum(_size(path) for path in folder.rglob("*")),
         writer=current_writer(folder),
     )

@@ -19,8 +19,9 @@ except ImportError as error:
     raise MissingExtraError("documents") from error
 
 _BOILERPLATE = (
-    "script, style, noscript, template, iframe, svg, form, button, nav, aside, footer, "
-    "[role=navigation], [role=banner], [role=contentinfo], [role=search], [aria-hidden=true]"
+    "script, style, noscript, template, iframe, svg, input, select, textarea, button, nav, aside, "
+    "footer, [role=navigation], [role=banner], [role=contentinfo], [role=search], "
+    "[aria-hidden=true]"
 )
 _DATES = (
     ("meta", {"property": "article:published_time"}, "content"),
@@ -38,7 +39,9 @@ def read_html(path: Path) -> ReadDocument:
     date = _date(soup)
     for element in soup.select(_BOILERPLATE):
         element.decompose()
-    body = soup.find("main") or soup.find("article") or soup.body or soup
+    articles = soup.find_all("article")  # several: a list of posts, or comments below one
+    article = articles[0] if len(articles) == 1 else None
+    body = soup.find("main") or article or soup.body or soup
     text = to_markdown(str(body))
     return ReadDocument(
         sections=markdown_sections(text),

@@ -90,11 +90,12 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
     except ImportError as error:
         raise MissingExtraError("documents") from error
     try:
-        front = yaml.safe_load(found[1])
-    except yaml.YAMLError:
+        front = yaml.load(found[1], Loader=yaml.BaseLoader)  # noqa: S506  # all values are text
+    except (yaml.YAMLError, RecursionError):
         return {}, text
     return (front, text[found.end() :]) if isinstance(front, dict) else ({}, text)
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else clean(str(value)) or None
+    """A value of the front matter; lists and mappings are none that we know."""
+    return clean(value) or None if isinstance(value, str) else None

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _PASSWORD_ERROR = 4
 _OCR_DPI = 200
+_OCR_ADVICE = "Read it with OCR: pip install 'langchain-graft[ocr]', then graft ingest --ocr"
+_MOST_NAMED = 10
 _REPEATED = 0.6
 _SHORT = 0.6
 _FULL = 0.9
@@ -39,12 +41,14 @@ _WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
 def read_pdf(path: Path, *, ocr: bool = False) -> ReadDocument:
     """A PDF: a section per heading, each with the pages it stands on.
 
+    Pages without text that are not blank are read by `ocr`, or named in the document's `unread`.
+
     Args:
         path: The file.
-        ocr: Read pages without text by optical character recognition (English and Chinese).
+        ocr: Read them by optical character recognition (English and Chinese).
 
     Raises:
-        SourceError: It is damaged, needs a password, or has pages without text and `ocr` is off.
+        SourceError: It is damaged, needs a password, or none of its pages has text.
     """
     if path.stat().st_size == 0:
         msg = "it is empty (0 bytes). Download or export it again"
@@ -52,7 +56,7 @@ def read_pdf(path: Path, *, ocr: bool = False) -> ReadDocument:
     document = _open(path)
     try:
         pages = [_page_text(page) for page in document]
-        scanned = [n for n, text in enumerate(pages) if not text.strip()]
+        scanned = [n for n, text in enumerate(pages) if not text and not _is_blank(document[n])]
         if scanned and ocr:
             read = _ocr_reader()
             for n in scanned:
@@ -60,17 +64,15 @@ def read_pdf(path: Path, *, ocr: bool = False) -> ReadDocument:
         details = document.get_metadata_dict()
     finally:
         document.close()
-    if not any(text.strip() for text in pages):
-        msg = "none of its pages has text: it seems to be scanned. " + (
-            "OCR found none either"
-            if ocr
-            else "Read it with OCR: pip install 'langchain-graft[ocr]', then graft ingest --ocr"
-        )
+    if not any(pages):
+        advice = "OCR found none either" if ocr else _OCR_ADVICE
+        msg = f"none of its pages has text: it seems to be scanned. {advice}"
         raise SourceError(msg)
     return ReadDocument(
         sections=_sections(_without_running_lines([page.split("\n") for page in pages])),
         title=details.get("Title") or None,
         date=_date(details.get("CreationDate", "")),
+        unread=f"{_named(scanned)} no text: {_OCR_ADVICE}" if scanned and not ocr else "",
     )
 
 
@@ -92,6 +94,21 @@ def _page_text(page: PdfPage) -> str:
     finally:
         textpage.close()
         page.close()
+
+
+def _is_blank(page: PdfPage) -> bool:
+    try:
+        return next(page.get_objects(max_depth=1), None) is None
+    finally:
+        page.close()
+
+
+def _named(pages: list[int]) -> str:
+    """Pages that are counted from 0, for a reader: "pages 2, 5 have"."""
+    if len(pages) == 1:
+        return f"page {pages[0] + 1} has"
+    more = f" and {len(pages) - _MOST_NAMED} more" if len(pages) > _MOST_NAMED else ""
+    return f"pages {', '.join(str(n + 1) for n in pages[:_MOST_NAMED])}{more} have"
 
 
 def _ocr_reader() -> Callable[[PdfPage], str]:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+OUR_METADATA = frozenset(
+    ("title", "date", "language", "heading", "page", "row", "question", "source", "source_id")
+)
+"""Names that every chunk's metadata uses for itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
@@ -32,3 +37,5 @@ class ReadDocument:
     """The document's own date, as ISO 8601."""
     language: str | None = None
     """The document's own word for it, as a BCP 47 tag."""
+    unread: str = ""
+    """Which of its parts could not be read, and why; '' when all of it was."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import SourceError
-from langchain_graft.knowledge_base.readers.section import ReadDocument, Section
+from langchain_graft.knowledge_base.readers.section import OUR_METADATA, ReadDocument, Section
 from langchain_graft.knowledge_base.readers.text import clean, decode
 
 if TYPE_CHECKING:
@@ -51,22 +51,58 @@ def row_section(row: Mapping[str, Any], number: int) -> Section:
     """One record as a section.
 
     A record with a question and an answer is found by its question and gives its answer; one with a
-    text (and a title) is that text; any other is its "key: value" lines.
+    text (and a title) is that text, its other columns below it; any other is its "key: value"
+    lines. Columns that are not the text, the answer or their heading can be filtered by.
     """
-    lowered = {str(key).strip().lower(): value for key, value in row.items()}
-    question, answer = _first(lowered, QUESTION_KEYS), _first(lowered, ANSWER_KEYS)
+    cells = {clean(str(key)): value for key, value in row.items()}
+    question, answer = _named(cells, QUESTION_KEYS), _named(cells, ANSWER_KEYS)
     if question and answer:
-        return Section(text=answer, question=question, row=number)
-    if text := _first(lowered, TEXT_KEYS):
-        return Section(text=text, heading=_first(lowered, TITLE_KEYS), row=number)
-    pairs = ((str(key).strip(), clean(_plain(value))) for key, value in row.items())
-    return Section(text="\n".join(f"{key}: {value}" for key, value in pairs if value), row=number)
+        return Section(
+            text=_plain(cells.pop(answer)),
+            question=_plain(cells.pop(question)),
+            row=number,
+            metadata=_scalars(cells),
+        )
+    text, title = _named(cells, TEXT_KEYS), _named(cells, TITLE_KEYS)
+    if not text:
+        return Section(text=_lines(cells), row=number, metadata=_scalars(cells))
+    body, heading = _plain(cells.pop(text)), _plain(cells.pop(title)) if title else None
+    return Section(
+        text=f"{body}\n\n{_lines(cells)}".strip(),
+        heading=heading,
+        row=number,
+        metadata=_scalars(cells),
+    )
+
+
+def _named(cells: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    """The column, in any case, that goes by the first of these names and is not empty."""
+    names = {name.lower(): name for name in cells}
+    found = (names[key] for key in keys if key in names)
+    return next((name for name in found if _plain(cells[name])), None)
+
+
+def _lines(cells: Mapping[str, Any]) -> str:
+    pairs = ((name, _plain(value)) for name, value in cells.items())
+    return "\n".join(f"{name}: {value}" for name, value in pairs if value)
+
+
+def _scalars(cells: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """What can be filtered by; a column that is called like metadata of ours gets a "column_"."""
+    return {
+        f"column_{name}" if name in OUR_METADATA else name: (
+            clean(value) if isinstance(value, str) else value
+        )
+        for name, value in cells.items()
+        if isinstance(value, str | int | float | bool) and value != ""
+    }
 
 
 def _record(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     """A row by its columns' names; a column without a name of its own goes by its number."""
     record: dict[str, str] = {}
-    for number, (name, cell) in enumerate(itertools.zip_longest(names, cells, fillvalue=""), 1):
+    columns = itertools.zip_longest(map(clean, names), cells, fillvalue="")
+    for number, (name, cell) in enumerate(columns, 1):
         record[name if name and name not in record else f"{name}({number})"] = cell
     return record
 
@@ -94,12 +130,7 @@ def _loads(text: str, number: int) -> Any:
         raise SourceError(msg) from error
 
 
-def _first(row: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
-    found = (clean(_plain(row[key])) for key in keys if key in row)
-    return next((value for value in found if value), None)
-
-
 def _plain(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

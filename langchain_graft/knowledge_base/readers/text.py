@@ -18,6 +18,7 @@ _MARKS = (
 _SAMPLE_BYTES = 1 << 16
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _MOST_UNPRINTABLE = 0.002
+_MOST_DAMAGED = 10
 _MOST_CHAOS = 0.1
 _FREQUENT_HAN = frozenset(
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日"
@@ -38,7 +39,7 @@ def decode(data: bytes) -> str:
     try:
         return _checked(data.decode("utf-8"))
     except UnicodeDecodeError:
-        return _decoded(data, _chinese_encoding(data) or _guess(data))
+        return _damaged_utf8(data) or _decoded(data, _chinese_encoding(data) or _guess(data))
 
 
 def clean(text: str) -> str:
@@ -64,6 +65,15 @@ def _decoded(data: bytes, encoding: str) -> str:
             "Save it as UTF-8, or remove it if it is no text"
         )
         raise SourceError(msg) from error
+
+
+def _damaged_utf8(data: bytes) -> str | None:
+    """UTF-8 in which a few bytes are damaged; None: there are too many, or little but damage."""
+    text = data.decode("utf-8", "replace")
+    damaged = len(re.findall("\ufffd+", text))
+    sound = sum(character > "\x7f" and character != "\ufffd" for character in text)
+    few = min(_MOST_DAMAGED, 1 + len(text) // 1000)
+    return _checked(text) if damaged <= few and 10 * damaged <= sound else None
 
 
 def _checked(text: str) -> str:

@@ -41,6 +41,27 @@ def test_without_ocr_it_says_how_to_read_it(tmp_path, scan):
     kb.close()
 
 
+def test_a_page_that_could_not_be_read_is_told_until_the_file_is_another(tmp_path, documents):
+    """The rest is found; the unchanged file is not read again."""
+    sheet = Canvas(str(documents / "mixed.pdf"))
+    sheet.drawString(72, 720, "Cover page of the contract.")
+    sheet.showPage()
+    sheet.rect(100, 100, 50, 50)
+    sheet.save()
+    kb, report = ingested(tmp_path, documents)
+    assert report.failed["mixed.pdf"].startswith("page 2 has no text: Read it with OCR")
+    assert (report.added, kb.status().documents) == (1, {"ready": 1})
+    assert [d.page_content for d in kb.retriever("bm25").invoke("contract")] == [
+        "Cover page of the contract."
+    ]
+    read = []
+    again = kb.ingest(documents, on_progress=lambda label, _, total: read.append((label, total)))
+    assert read == [("read", 0)]
+    assert (again.unchanged, again.failed) == (1, report.failed)
+    assert kb.status().failures == report.failed
+    kb.close()
+
+
 @pytest.mark.skipif(
     find_spec("rapidocr_onnxruntime") is None,
     reason="the extra ocr is not installed",

@@ -121,7 +121,7 @@ from langchain_graft.knowledge_base.reading import Chunker
 from langchain_graft.knowledge_base.settings import IngestSettings
 from langchain_graft.models.tokens import TokenCounter
 chunker = Chunker(settings=IngestSettings(), counter=TokenCounter())
-_, chunks = chunker.read(Path(sys.argv[1]))
+chunks = chunker.read(Path(sys.argv[1])).chunks
 print([chunk.id for chunk in chunk_records("a.md", chunks, source=sys.argv[1])])
 """
 

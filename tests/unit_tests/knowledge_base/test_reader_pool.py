@@ -1,5 +1,6 @@
 """Reading processes: in any order, bounded, and none is left behind."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def sources(*paths):
 def read(pool, *paths):
     found = pool.read_all(sources(*paths))
     return {
-        source.name: read if isinstance(read, SourceError) else read[1] for source, read in found
+        source.name: read if isinstance(read, SourceError) else read.chunks
+        for source, read in found
     }
 
 
@@ -77,6 +79,21 @@ def test_a_hang_costs_one_file_and_its_time(write, broken_pdf_library):
         answers = read(pool, *paths)
     assert str(answers["hang.pdf"]) == "reading it took more than 2 s and was given up"
     assert answers["b.md"][0].text == "text"
+
+
+def test_what_a_library_prints_is_no_answer(write, broken_pdf_library):
+    paths = [write(name, "text") for name in ("noise.pdf", "a.md")]
+    with ReaderPool(chunker(), processes=1) as pool:
+        answers = read(pool, *paths)
+    assert str(answers["noise.pdf"]) == "its reader failed: RuntimeError: broken"
+    assert answers["a.md"][0].text == "text"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound it")
+def test_the_memory_of_a_reader_is_bounded(write, broken_pdf_library):
+    with ReaderPool(chunker(), processes=1) as pool:
+        answers = read(pool, write("huge.pdf", "text"))
+    assert str(answers["huge.pdf"]) == "there was not enough memory to read it. Split it"
 
 
 def test_the_users_own_modules_are_not_mistaken_for_pythons(write, tmp_path, monkeypatch):

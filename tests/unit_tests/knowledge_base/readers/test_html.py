@@ -10,7 +10,8 @@ PAGE = """<!doctype html><html lang="en-GB"><head>
 <article><h1>Sinclair</h1><p>Sold <b>cheap</b> computers in the <a href="/uk">UK</a>.</p>
 <h2>Models</h2><ul><li>ZX81</li><li>Spectrum</li></ul>
 <table><tr><th>Model</th><th>Price</th></tr><tr><td>ZX81</td><td>69.95</td></tr></table>
-<aside>Advert</aside><form>Subscribe</form><p>a * b_c</p></article>
+<aside>Advert</aside>
+<form><button>Subscribe</button><input value=Mail></form><p>a * b_c</p></article>
 <footer>Copyright</footer></body></html>"""
 
 
@@ -74,3 +75,22 @@ def test_pictures_and_links_leave_their_text():
     assert to_markdown("<p><a href='x'>here</a><img src='y' alt='a picture'></p>").startswith(
         "here"
     )
+
+
+def test_several_articles_are_all_read(tmp_path):
+    posts = "".join(f"<article><h2>Post {n}</h2><p>Story {n}.</p></article>" for n in (1, 2))
+    document = read(tmp_path, f"<body><nav>Home</nav>{posts}</body>")
+    assert [(s.heading, s.text) for s in document.sections] == [
+        ("Post 1", "Story 1."),
+        ("Post 2", "Story 2."),
+    ]
+
+
+def test_a_page_that_is_one_form(tmp_path):
+    page = (
+        "<body><form method=post><p>The Lisa cost 9995 dollars.</p><select><option>USD</select>"
+        "<textarea>Your comment</textarea><button>Send</button></form></body>"
+    )
+    assert [section.text for section in read(tmp_path, page).sections] == [
+        "The Lisa cost 9995 dollars."
+    ]

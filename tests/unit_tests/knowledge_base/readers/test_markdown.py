@@ -101,3 +101,27 @@ def test_plain_text_is_one_section_without_headings(tmp_path):
     assert [(section.heading, section.text) for section in sections] == [
         (None, "# a comment\n\nand text")
     ]
+
+
+def test_front_matter_can_not_explode(tmp_path):
+    """Each alias stands for ten of the one before: a title of millions of characters."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 8)]
+    path = tmp_path / "apple.md"
+    path.write_text("\n".join(["---", *lines, "title: *a7", "---", "body"]), encoding="utf-8")
+    document = read_markdown(path)
+    assert (document.title, document.sections[0].text) == (None, "body")
+
+
+def test_front_matter_nested_without_end_stays_text(tmp_path):
+    path = tmp_path / "apple.md"
+    path.write_text(f"---\ntitle: {'[' * 5000}\n---\nbody", encoding="utf-8")
+    assert read_markdown(path).title is None
+
+
+def test_values_of_front_matter_are_what_is_written(tmp_path):
+    """YAML's "no" is a boolean to other readers, 1984 a number, and 02-30 an error."""
+    path = tmp_path / "apple.md"
+    path.write_text("---\ntitle: 1984\nlang: no\ndate: 1984-02-30\n---\nbody", encoding="utf-8")
+    document = read_markdown(path)
+    assert (document.title, document.language, document.date) == ("1984", "no", "1984-02-30")

@@ -115,3 +115,31 @@ def test_scanned_pages_say_how_to_read_them(tmp_path):
     sheet.save()
     with pytest.raises(SourceError, match=r"seems to be scanned.*langchain-graft\[ocr\].*--ocr"):
         read_pdf(tmp_path / "a.pdf")
+
+
+def mixed(path, *scanned, pages=3):
+    """Pages with text; those that are named hold a drawing instead, page 2 of the rest nothing."""
+    sheet = Canvas(str(path), pagesize=A4)
+    for n in range(1, pages + 1):
+        if n in scanned:
+            sheet.rect(100, 100, 50, 50)
+        elif n != 2:
+            sheet.drawString(50, 700, f"Page number {n} has words.")
+        sheet.showPage()
+    sheet.save()
+    return path
+
+
+def test_pages_without_text_are_named(tmp_path):
+    document = read_pdf(mixed(tmp_path / "a.pdf", 2))
+    assert "Page number 1 has words." in document.sections[0].text
+    assert document.unread == (
+        "page 2 has no text: Read it with OCR: pip install 'langchain-graft[ocr]', "
+        "then graft ingest --ocr"
+    )
+    many = read_pdf(mixed(tmp_path / "b.pdf", *range(2, 15), pages=15)).unread
+    assert many.startswith("pages 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 3 more have no text")
+
+
+def test_a_blank_page_lacks_nothing(tmp_path):
+    assert read_pdf(mixed(tmp_path / "a.pdf")).unread == ""

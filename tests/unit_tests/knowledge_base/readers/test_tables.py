@@ -132,4 +132,27 @@ def test_half_a_character_is_dropped(tmp_path):
 
 def test_a_text_wins_over_other_columns():
     section = row_section({"id": 7, "content": "body", "标题": "头"}, 3)
-    assert (section.heading, section.text, section.row) == ("头", "body", 3)
+    assert (section.heading, section.text, section.row) == ("头", "body\n\nid: 7", 3)
+
+
+def test_other_columns_of_a_text_stand_below_it_and_can_be_filtered_by():
+    row = {"id": 7, "by": "Woz", "text": "A board.", "sold": True, "tags": ["x"], "price": None}
+    section = row_section(row, 1)
+    assert section.text == 'A board.\n\nid: 7\nby: Woz\nsold: true\ntags: ["x"]'
+    assert section.metadata == {"id": 7, "by": "Woz", "sold": True}
+
+
+def test_other_columns_of_a_pair_can_be_filtered_by(tmp_path):
+    (pair,) = csv(tmp_path, "Question,answer,year,source\nWho?,Woz.,2006,iWoz\n")
+    assert (pair.question, pair.text) == ("Who?", "Woz.")
+    assert pair.metadata == {"year": "2006", "column_source": "iWoz"}  # ours is the file
+
+
+def test_columns_of_a_row_can_be_filtered_by(tmp_path):
+    (row,) = csv(tmp_path, "model,year,price\nLisa,1983,\n")
+    assert row.metadata == {"model": "Lisa", "year": "1983"}
+
+
+def test_column_names_are_cleaned_too(tmp_path):
+    (row,) = jsonl(tmp_path, '{"model \\ud83d": "Lisa \\ude00"}')
+    assert (row.text, row.metadata) == ("model: Lisa", {"model": "Lisa"})

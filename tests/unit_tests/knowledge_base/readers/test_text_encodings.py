@@ -99,3 +99,20 @@ def test_clean_composes_and_removes_what_nobody_sees():
 def test_clean_drops_half_characters_that_no_file_can_hold():
     text = clean("a\ud83d half \udc00 emoji 😀")
     assert text.encode("utf-8").decode() == "a half  emoji 😀"
+
+
+@pytest.mark.parametrize("at", [0, 300, 301])
+def test_a_damaged_byte_costs_one_character(at):
+    data = bytearray((CHINESE * 20).encode())
+    data[at] = 0xFF
+    first, last = (CHINESE * 20)[: at // 3], (CHINESE * 20)[at // 3 + 1 :]
+    assert decode(bytes(data)).replace("\ufffd", "") == first + last
+
+
+def test_a_file_cut_within_a_character():
+    assert decode((CHINESE * 20).encode()[:-1]) == (CHINESE * 20)[:-1] + "\ufffd"
+
+
+def test_western_bytes_among_many_letters_are_no_damaged_utf_8():
+    text = ENGLISH * 100 + " Café!"
+    assert decode(text.encode("latin-1")) == text
