@@ -120,10 +120,12 @@ def silent():
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_server_that_does_not_answer_is_not_waited_for(silent, monkeypatch):
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_server_that_does_not_answer_is_not_waited_for(silent, listens, monkeypatch):
     monkeypatch.setattr(vector, "CONNECT_TIMEOUT_SECONDS", 0.1)
+    url = silent if listens else "http://127.0.0.1:1/"
     with pytest.raises(GraftError, match=r"No Chroma server answers at .*chroma run"):
-        open_chroma(silent)
+        open_chroma(url)
 
 
 def test_more_documents_than_chroma_takes_at_once(client, name, monkeypatch):
