@@ -1,9 +1,8 @@
 """Lexical search: ours on tantivy against bm25s and SQLite FTS5; and how to index Chinese.
 
-All systems get the same text: the title once, then also the title twice. nDCG@10 with the interval
-of ours - bm25s over the same queries, on what the index was measured by (scifact test, cmrc2018
-dev) and on what it was not; then the time per query on scifact twenty times over (about 104,000
-documents), all in one run.
+All systems get the same text: the title once, then also the title twice. nDCG@10, and the interval
+of ours - each over the same queries; then the time per query on scifact twenty times over (about
+104,000 documents), all in one run.
 
     GRAFT_BENCH_DATA=... python benchmarks/lexical.py
 """
