@@ -142,6 +142,7 @@ class LlamaServer:
 
     def _start(self) -> None:
         self.stop()
+        self._owner = os.getpid()  # a forked process may start one of its own
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "langchain_graft.models.llama_process"],

@@ -32,6 +32,24 @@ input()
 """
 )
 
+ASK_AND_FORK = (
+    ASK
+    + """
+import os
+model.invoke("Hi")
+pid = os.fork()
+if pid == 0:
+    model.invoke("Hi")
+    own = model.server.pid
+    model.server.stop()
+    print(own, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+print(model.server.pid, flush=True)
+input()
+"""
+)
+
 
 @pytest.fixture
 def quick(smollm):
@@ -137,3 +155,18 @@ def test_it_ends_with_its_parent(smollm, script, end):
     parent.communicate("\n" if end == "exit" else None, timeout=WAIT_SECONDS)
     assert parent.returncode == (0 if end == "exit" else -signal.SIGKILL)
     assert vanishes(pid)
+
+
+def test_a_forked_process_has_a_server_of_its_own_and_stops_it(smollm):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ASK_AND_FORK, str(smollm)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child_server, server = (int(parent.stdout.readline()) for _ in range(2))
+    assert child_server != server
+    assert is_running(server)
+    assert not is_running(child_server)
+    parent.communicate("\n", timeout=WAIT_SECONDS)
+    assert parent.returncode == 0
