@@ -46,11 +46,13 @@ def to_chroma(where: Filter | None) -> dict[str, Any] | None:
 
 def _term(key: str, name: str, given: Any) -> list[dict[str, Any]]:
     if name == "$in":
+        if not all(map(compares_alike, given)):
+            return []
         kinds = {comparable_kind(value) for value in given}
         same = [[value for value in given if comparable_kind(value) is kind] for kind in kinds]
         values = [list(map(float, vs)) if comparable_kind(vs[0]) is float else vs for vs in same]
         parts: list[dict[str, Any]] = [{key: {name: vs}} for vs in values]
-        return [_joined("$or", parts)] if all(map(compares_alike, given)) else []
+        return [_joined("$or", parts)]
     if name not in _ROUNDED or not compares_alike(given):
         return []
     if comparable_kind(given) is float:

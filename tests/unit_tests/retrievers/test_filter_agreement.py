@@ -101,6 +101,11 @@ def test_every_value_is_compared_with_every_value(full_index, world, name):
         agree(full_index, world, {"year": {name: operand}})
 
 
+@pytest.mark.parametrize("name", ["$in", "$nin"])
+def test_a_number_beyond_all_floats_is_compared(full_index, world, name):
+    agree(full_index, world, {"year": {name: [10**400, 1984]}})
+
+
 @settings(deadline=None, max_examples=150)
 @given(where=filters)
 def test_a_filter_passes_what_matches_passes(full_index, world, where):
