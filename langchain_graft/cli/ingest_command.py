@@ -107,6 +107,8 @@ def print_report(report: IngestReport) -> None:
     OUT.print(
         f"{', '.join(parts) or 'nothing to do'}; {report.chunks} passages embedded ({seconds})"
     )
+    if report.rebuilt:
+        OUT.print("The indexes were damaged: they were built anew, and all passages embedded again")
     if report.skipped:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in report.skipped.items())
         OUT.print(f"Passed over, not documents: {kinds}")

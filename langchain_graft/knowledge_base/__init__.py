@@ -7,7 +7,7 @@ from langchain_graft._lazy import lazy_exports
 __all__ = ["IngestReport", "IngestSettings", "KnowledgeBase", "Status", "read_status"]
 
 if TYPE_CHECKING:
-    from langchain_graft.knowledge_base.ingest import IngestReport
+    from langchain_graft.knowledge_base.ingest_report import IngestReport
     from langchain_graft.knowledge_base.knowledge_base import KnowledgeBase
     from langchain_graft.knowledge_base.settings import IngestSettings
     from langchain_graft.knowledge_base.status import Status, read_status
@@ -15,7 +15,7 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
-            "IngestReport": "ingest",
+            "IngestReport": "ingest_report",
             "IngestSettings": "settings",
             "KnowledgeBase": "knowledge_base",
             "Status": "status",

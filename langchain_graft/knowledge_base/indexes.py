@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from langchain_core.documents import Document
 
@@ -16,15 +20,22 @@ from langchain_graft.retrievers.vector import VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from langchain_core.embeddings import Embeddings
 
     from langchain_graft.knowledge_base.journal import ChunkRecord, Journal
 
+Kind = Literal["vector", "bm25"]
+IndexT = TypeVar("IndexT", VectorIndex, BM25Index)
+
 COLLECTION = "chunks"
 _BATCH = 1000
-_NO_ROOM = re.compile("disk I/O error|disk is full|No space left|too large|quota", re.IGNORECASE)
+_PASSING = re.compile(
+    "disk I/O error|disk is full|No space left|too large|quota|Too many open files|out of memory|"
+    "Permission ?denied|read-?only|unable to open database|database is locked",
+    re.IGNORECASE,
+)
+_LIBRARY_ERRORS = (ValueError, RuntimeError, AttributeError)  # tantivy's, and Chroma's at its start
 
 
 class StaleIndexError(KnowledgeBaseError):
@@ -32,25 +43,84 @@ class StaleIndexError(KnowledgeBaseError):
 
 
 class Indexes:
-    """Vectors and words of one generation.
+    """Vectors and words of one generation, each opened when it is first used.
 
     Args:
         folder: The generation's folder.
         embeddings: The embedder whose vectors it holds.
+        base: Where what it holds comes from: the folder itself, or the generation it was copied
+            from; None: it is new.
+        chunks: How many each of the two has to hold; None: that is not checked.
     """
 
-    def __init__(self, folder: Path, embeddings: Embeddings) -> None:
-        self.vector = VectorIndex(embeddings, folder / "chroma", name=COLLECTION)
-        try:
-            self.bm25 = BM25Index(folder / "words")
-        except BaseException:
-            self.vector.close()
-            raise
+    def __init__(
+        self, folder: Path, embeddings: Embeddings, *, base: Path | None, chunks: int | None = None
+    ) -> None:
+        self._folder = folder
+        self._embeddings = embeddings
+        self._base = base
+        self._chunks = chunks
+        self._links: TemporaryDirectory[str] | None = None
+
+    @cached_property
+    def vector(self) -> VectorIndex:
+        """The vectors; their folder has to be one that can be written."""
+        folder = self._folder / "chroma"
+        with _told(self._folder, self._base):
+            if not _is_ours(folder):
+                msg = (
+                    f"Can not search by meaning in {str(folder)!r}: Chroma has to write there, and "
+                    "it is read-only or another user's. Search by words (bm25), or copy the "
+                    "knowledge base to where you may write"
+                )
+                raise KnowledgeBaseError(msg)
+            return self._checked(VectorIndex(self._embeddings, folder, name=COLLECTION))
+
+    @cached_property
+    def bm25(self) -> BM25Index:
+        """The words."""
+        folder = self._folder / "words"
+        with _told(self._folder, self._base):
+            if not _is_ours(folder):
+                folder = self._linked(folder)
+            return self._checked(BM25Index(folder))
+
+    def open(self, kind: Kind) -> VectorIndex | BM25Index:
+        """One of them.
+
+        Raises:
+            StaleIndexError: It is damaged or gone.
+            KnowledgeBaseError: It can not be opened now, or not here.
+        """
+        with _told(self._folder, self._base):
+            if not self._folder.is_dir():  # Chroma and tantivy would make empty ones
+                raise FileNotFoundError(str(self._folder))
+        return self.vector if kind == "vector" else self.bm25
 
     def close(self) -> None:
         """Free what they hold open."""
-        self.vector.close()
-        self.bm25.close()
+        for kind in ("vector", "bm25"):
+            if index := self.__dict__.pop(kind, None):
+                index.close()
+        if self._links:
+            self._links.cleanup()
+
+    def _linked(self, folder: Path) -> Path:
+        """A folder of links: tantivy locks the folder that it reads, which is not ours to write."""
+        self._links = self._links or TemporaryDirectory(prefix="graft-words-")
+        links = Path(self._links.name)
+        for path in folder.iterdir():
+            if path.suffix != ".lock" and not (links / path.name).is_symlink():
+                (links / path.name).symlink_to(path.absolute())
+        return links
+
+    def _checked(self, index: IndexT) -> IndexT:
+        found = len(index)
+        if self._chunks not in (None, found):
+            index.close()
+            msg = f"{found} of {self._chunks} chunks are in {type(index).__name__}"
+            raise ValueError(msg)
+        return index
 
 
 def build_generation(
@@ -60,7 +130,7 @@ def build_generation(
     journal: Journal,
     embeddings: Embeddings,
     on_indexed: Callable[[int], None],
-) -> None:
+) -> int:
     """Write the indexes of the next generation: the last one's, less what left, plus what came.
 
     They are written beside their place and moved there when they are whole. Chunks come in the
@@ -73,6 +143,9 @@ def build_generation(
         embeddings: The embedder.
         on_indexed: Told the number of chunks after each batch.
 
+    Returns:
+        How many chunks it holds.
+
     Raises:
         StaleIndexError: The last generation does not hold what the journal says, or is damaged.
         KnowledgeBaseError: The folder can not be written.
@@ -83,7 +156,7 @@ def build_generation(
         if base is not None:
             shutil.copytree(base, building)
         building.mkdir(parents=True, exist_ok=True)
-        indexes = Indexes(building, embeddings)
+    indexes = Indexes(building, embeddings, base=base)
     try:
         kept = journal.ids("indexed")
         with _told(target, base):
@@ -92,7 +165,7 @@ def build_generation(
             with _told(target, base):
                 _add(indexes, batch)
             on_indexed(len(batch))
-        expected = len(kept) + journal.counts().get("embedded", 0)
+        expected = len(kept) + journal.count("embedded")
         if not len(indexes.vector) == len(indexes.bm25) == expected:
             msg = f"{len(indexes.vector)} vectors, {len(indexes.bm25)} texts, {expected} chunks"
             raise StaleIndexError(msg)
@@ -101,35 +174,31 @@ def build_generation(
     shutil.rmtree(target, ignore_errors=True)
     with writes(target.parents[1]):
         building.replace(target)
-
-
-def open_generation(folder: Path, embeddings: Embeddings) -> Indexes:
-    """The indexes of a published generation, to be read.
-
-    Raises:
-        StaleIndexError: It is damaged or gone.
-    """
-    with _told(folder, folder):
-        if not folder.is_dir():  # Chroma and tantivy would make empty ones
-            raise FileNotFoundError(str(folder))
-        indexes = Indexes(folder, embeddings)
-        vectors, texts = len(indexes.vector), len(indexes.bm25)
-        if vectors != texts:
-            indexes.close()
-            msg = f"{vectors} vectors, {texts} texts"
-            raise ValueError(msg)
-    return indexes
+    return expected
 
 
 @contextmanager
 def _told(folder: Path, base: Path | None) -> Iterator[None]:
-    """Say of any error of the indexes, which are of many kinds, whether it is room or damage."""
+    """Say of an error what it is: damage of what lies in `base`, or a trouble that passes.
+
+    Raises:
+        StaleIndexError: Chroma or tantivy does not understand what lies there, or it is gone.
+        KnowledgeBaseError: The disk, a permission, open files, memory: nothing is wrong with it.
+    """
+    from chromadb.errors import ChromaError  # loaded with `VectorIndex`
+
     try:
         yield
     except GraftError:
         raise
-    except Exception as error:
-        if _NO_ROOM.search(str(error)) or base is None:
+    except (OSError, MemoryError, ChromaError, *_LIBRARY_ERRORS) as error:
+        if _passes(error) and base == folder:
+            msg = (
+                f"Can not read {str(folder)!r} now: {str(error) or 'no memory'}. Nothing is lost: "
+                "mend that (permissions, memory, open files) and do it again"
+            )
+            raise KnowledgeBaseError(msg) from error
+        if _passes(error) or base is None:
             with writes(folder.parents[1], Exception):
                 raise
         msg = (
@@ -137,6 +206,21 @@ def _told(folder: Path, base: Path | None) -> Iterator[None]:
             "The next `graft ingest` builds them anew from the journal"
         )
         raise StaleIndexError(msg) from error
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the cause is the machine; Chroma tells it in an error behind the one it raises."""
+    if isinstance(error, OSError | MemoryError) and not isinstance(error, FileNotFoundError):
+        return True
+    behind = error.__cause__ or error.__context__
+    return bool(_PASSING.search(str(error))) or (behind is not None and _passes(behind))
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether all that lies in a folder can be written; what is not there can be made."""
+    if not folder.is_dir():
+        return True
+    return all(os.access(path, os.W_OK) for path in (folder, *folder.iterdir()))
 
 
 def _drop_and_check(indexes: Indexes, kept: set[str]) -> None:

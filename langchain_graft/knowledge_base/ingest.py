@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from langchain_graft.errors import SourceError
-from langchain_graft.knowledge_base.indexes import (
-    StaleIndexError,
-    build_generation,
-    open_generation,
-)
+from langchain_graft.knowledge_base.duplicates import content_of, duplicates_of, holders
+from langchain_graft.knowledge_base.ingest_report import IngestReport
 from langchain_graft.knowledge_base.journal import ChunkRecord, Journal, SourceRecord
-from langchain_graft.knowledge_base.lock import writes
-from langchain_graft.knowledge_base.manifest import Manifest, generation_folder
+from langchain_graft.knowledge_base.manifest import JOURNAL, Manifest
 from langchain_graft.knowledge_base.names import belongs, source_names
+from langchain_graft.knowledge_base.publishing import Publisher
 from langchain_graft.knowledge_base.reader_pool import ReaderPool
 
 if TYPE_CHECKING:
@@ -31,30 +27,6 @@ if TYPE_CHECKING:
     from langchain_graft.knowledge_base.reading import Chunker, Read, ReadChunk
     from langchain_graft.knowledge_base.sources import FileSource, Found, RecordSource
     from langchain_graft.models.pull import OnProgress
-
-EMBED_BATCH = 512
-
-
-@dataclass
-class IngestReport:
-    """What an ingestion did."""
-
-    added: int = 0
-    """Documents that are new."""
-    changed: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    duplicates: int = 0
-    """Files with the content of another one; that one is indexed."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Documents that could not be read, or not all of it, and why; what was indexed of those that
-    could not be read at all stays."""
-    skipped: dict[str, int] = field(default_factory=dict)
-    """Files of other kinds, by their ending."""
-    chunks: int = 0
-    """Chunks that were embedded."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Time spent reading, embedding and indexing."""
 
 
 class Ingestion:
@@ -74,16 +46,18 @@ class Ingestion:
         chunker: Chunker,
         on_progress: OnProgress | None,
     ) -> None:
-        self._folder = folder
-        self._manifest = manifest
-        self._embeddings = embeddings
         self._chunker = chunker
-        self._on_progress = on_progress
-        self._journal = Journal(folder / "journal.sqlite")
         self._report = IngestReport()
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        if self._journal.generation() < manifest.generation:
-            self._journal.finish(manifest.generation)  # stopped between publishing and noting it
+        self._tell = on_progress or _tell_nobody
+        self._journal = Journal(folder / JOURNAL)
+        self._publisher = Publisher(
+            folder,
+            manifest=manifest,
+            journal=self._journal,
+            embeddings=embeddings,
+            report=self._report,
+            on_progress=self._tell,
+        )
 
     def close(self) -> None:
         """Close the journal."""
@@ -95,21 +69,11 @@ class Ingestion:
         self._report.skipped = dict(found.skipped)
         unreadable = dict(found.unreadable)
         names = source_names([*found.files, *unreadable], known)
-        self._forget_missing(set(names.values()), found.roots, known)
+        gone = self._forget_missing(set(names.values()), found.roots, known)
         for source, why in unreadable.items():
             self._note(source, names[source.origin], SourceError(why), known)
-        todo = [(source, names[source.origin]) for source in found.files]
-        fresh = list(self._changed(todo, known))
-        self._tell("read", 0, len(fresh))
-        with ReaderPool(self._chunker, processes=self._processes(len(fresh))) as pool:
-            started = time.perf_counter()
-            for done, (source, read) in enumerate(pool.read_all([s for s, _ in fresh]), 1):
-                self._note(source, names[source.origin], read, known)
-                self._tell("read", done, len(fresh))
-                self._seconds["read"] += time.perf_counter() - started
-                self._embed(at_least=EMBED_BATCH)
-                started = time.perf_counter()
-        return self._publish()
+        self._read({names[source.origin]: source for source in found.files}, gone, known)
+        return self._published()
 
     def records(self, sources: Iterable[RecordSource], *, root: str = "") -> IngestReport:
         """Ingest documents that are here already; what `root` no longer has is removed."""
@@ -119,47 +83,69 @@ class Ingestion:
         for source in sources:
             seen.add(source.name)
             self._record(source, known)
-            if len(seen) % EMBED_BATCH == 0:
-                self._seconds["read"] += time.perf_counter() - started
-                self._embed(at_least=EMBED_BATCH)
-                started = time.perf_counter()
-        self._seconds["read"] += time.perf_counter() - started
+            self._report.spend("read", since=started)
+            self._publisher.embed()
+            started = time.perf_counter()
         self._forget_missing(seen, {root} if root else set(), known)
-        return self._publish()
+        return self._published()
 
     def remove(self, source_ids: Iterable[str]) -> IngestReport:
         """Take documents out."""
         wanted = list(dict.fromkeys(source_ids))
-        if unknown := set(wanted) - set(self._journal.sources()):
+        known = self._journal.sources()
+        if unknown := set(wanted) - set(known):
             msg = f"Not in the knowledge base: {', '.join(sorted(map(repr, unknown)))}"
             raise ValueError(msg)
         self._journal.forget(wanted)
         self._report.removed = len(wanted)
-        return self._publish()
+        self._read({}, set(wanted), known)
+        return self._published()
+
+    def _read(
+        self, asked: Mapping[str, FileSource], gone: set[str], known: Mapping[str, SourceRecord]
+    ) -> None:
+        """Read files that are new or changed, and what was a duplicate of what is gone."""
+        known = {name: record for name, record in known.items() if name not in gone}
+        files = self._changed(asked, gone, known)
+        names = {source.origin: name for name, source in files.items()}
+        self._tell("read", 0, len(files))
+        with ReaderPool(self._chunker, processes=_processes(len(files))) as pool:
+            started = time.perf_counter()
+            for done, (source, read) in enumerate(pool.read_all(files.values()), 1):
+                self._note(source, names[source.origin], read, known)
+                self._tell("read", done, len(files))
+                self._report.spend("read", since=started)
+                self._publisher.embed()
+                started = time.perf_counter()
 
     def _changed(
-        self, todo: Iterable[tuple[FileSource, str]], known: Mapping[str, SourceRecord]
-    ) -> Iterator[tuple[FileSource, str]]:
+        self, asked: Mapping[str, FileSource], gone: set[str], known: Mapping[str, SourceRecord]
+    ) -> dict[str, FileSource]:
         """The files that have to be read: new ones, changed ones, and those that failed before."""
-        first_with: dict[tuple[str, str], str] = {}
-        for source, name in todo:
-            had = known.get(name)
-            digest = _digest(source.path)
-            kind = (
-                source.path.suffix.lower()
-            )  # the same bytes are another document to another reader
-            first = first_with.setdefault((digest, kind), name) if digest else name
+        contents = {name: content_of(source.path) for name, source in asked.items()}
+        other = {n for n, c in contents.items() if n in known and known[n].digest != c.digest}
+        files = duplicates_of(gone | other, known) | dict(asked)
+        contents |= {n: content_of(s.path) for n, s in files.items() if n not in contents}
+        held_by = holders(contents, known)
+        fresh = {}
+        for name, source in sorted(files.items(), key=lambda item: item[1].origin):
+            had, digest = known.get(name), contents[name].digest
+            first = held_by[contents[name]] if digest else name
             if first != name:
                 self._duplicate(source, name, digest, first)
             elif had and had.state == "ready" and had.digest == digest:
-                self._report.unchanged += 1
-                if had.detail:
-                    self._report.failed[name] = had.detail
-                here = replace(had, origin=source.origin, root=source.root or had.root)
-                if here != had:
-                    self._journal.record(here)
+                self._unchanged(source, had)
             else:
-                yield source, name
+                fresh[name] = source
+        return fresh
+
+    def _unchanged(self, source: FileSource, had: SourceRecord) -> None:
+        self._report.unchanged += 1
+        if had.detail:
+            self._report.failed[had.source_id] = had.detail
+        here = replace(had, origin=source.origin, root=source.root or had.root)
+        if here != had:
+            self._journal.record(here)
 
     def _duplicate(self, source: FileSource, name: str, digest: str, first: str) -> None:
         self._report.duplicates += 1
@@ -227,83 +213,17 @@ class Ingestion:
 
     def _forget_missing(
         self, seen: set[str], roots: set[str], known: Mapping[str, SourceRecord]
-    ) -> None:
+    ) -> set[str]:
         """Remove what stood below these roots and is there no longer."""
-        gone = [name for name, r in known.items() if name not in seen and belongs(r, roots)]
+        gone = {name for name, r in known.items() if name not in seen and belongs(r, roots)}
         if gone:
             self._journal.forget(gone)
             self._report.removed += len(gone)
+        return gone
 
-    def _embed(self, *, at_least: int) -> None:
-        """Embed pending chunks in batches, as long as there are at least so many."""
-        while (pending := self._journal.counts().get("pending", 0)) >= at_least:
-            started = time.perf_counter()
-            batch = self._journal.pending(EMBED_BATCH)
-            vectors = self._embeddings.embed_documents([chunk.embedded_text for chunk in batch])
-            ids = (chunk.id for chunk in batch)
-            self._journal.set_vectors(dict(zip(ids, vectors, strict=True)))
-            self._report.chunks += len(batch)
-            self._seconds["embed"] += time.perf_counter() - started
-            left = pending - len(batch)
-            self._tell("embed", self._report.chunks, self._report.chunks + left)
-
-    def _publish(self) -> IngestReport:
-        """Embed what is left and make the next generation, if anything changed."""
-        self._embed(at_least=1)
-        started = time.perf_counter()
-        try:
-            self._build()
-        except StaleIndexError:
-            # The last generation was damaged from outside: the journal is the truth, build anew.
-            self._journal.start_over()
-            self._manifest = replace(self._manifest, generation=self._manifest.generation + 1)
-            self._embed(at_least=1)
-            self._build(fresh=True)
-        self._seconds["index"] = time.perf_counter() - started
-        self._report.seconds = dict(self._seconds)
+    def _published(self) -> IngestReport:
+        self._publisher.publish()
         return self._report
-
-    def _build(self, *, fresh: bool = False) -> None:
-        counts = self._journal.counts()
-        new = counts.get("embedded", 0)
-        current = self._manifest.generation
-        base = generation_folder(self._folder, current) if current and not fresh else None
-        if not new and not counts.get("removed") and (base is None or self._is_whole(base)):
-            return
-        done = 0
-
-        def on_indexed(count: int) -> None:
-            nonlocal done
-            done += count
-            self._tell("index", done, new)
-
-        self._tell("index", 0, new)
-        build_generation(
-            generation_folder(self._folder, current + 1),
-            base=base,
-            journal=self._journal,
-            embeddings=self._embeddings,
-            on_indexed=on_indexed,
-        )
-        self._manifest = replace(self._manifest, generation=current + 1)
-        with writes(self._folder):
-            self._manifest.write(self._folder)
-        self._journal.finish(current + 1)
-        _remove_old(self._folder, current)
-
-    def _is_whole(self, generation: Path) -> bool:
-        try:
-            open_generation(generation, self._embeddings).close()
-        except StaleIndexError:
-            return False
-        return True
-
-    def _processes(self, files: int) -> int | None:
-        return 1 if files <= 2 else None  # noqa: PLR2004
-
-    def _tell(self, label: str, done: int, total: int) -> None:
-        if self._on_progress:
-            self._on_progress(label, done, total)
 
 
 def chunk_records(
@@ -327,17 +247,9 @@ def chunk_records(
         )
 
 
-def _digest(path: Path) -> str:
-    """Sha256 of a file's bytes; '' when it can not be read, which its reader will explain."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+def _processes(files: int) -> int | None:
+    return 1 if files <= 2 else None  # noqa: PLR2004
 
 
-def _remove_old(folder: Path, last: int) -> None:
-    """Remove all generations before the last one, which slow readers may still be reading."""
-    for other in (folder / "generations").iterdir():
-        if other.name.split(".")[0] < f"{last:06}":
-            shutil.rmtree(other, ignore_errors=True)
+def _tell_nobody(label: str, done: int, total: int | None) -> None:
+    pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from array import array
 from contextlib import contextmanager
@@ -40,8 +41,23 @@ CREATE INDEX IF NOT EXISTS chunks_of_source ON chunks(source_id);
 CREATE INDEX IF NOT EXISTS chunks_in_work ON chunks(state) WHERE state <> 'indexed';
 """
 _COLUMNS = "id, source_id, ordinal, text, embedded_text, metadata, vector"
+# SQLite uses `chunks_in_work` where a query says its condition in the same words.
+_COUNT = "SELECT count(*) FROM chunks WHERE state <> 'indexed' AND state = ?"
+_DELETE_REMOVED = "DELETE FROM chunks WHERE state <> 'indexed' AND state = 'removed'"
 _TIMEOUT_SECONDS = 30.0
 
+_PASSING = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    )
+)
 _ON_THEIR_WAY = ("pending", "embedded", "indexed")
 
 SourceState = Literal["ready", "failed", "duplicate"]
@@ -84,19 +100,15 @@ class Journal:
         mode: "ro" to read, "rw" to write, "rwc" to make the file if there is none.
 
     Raises:
-        KnowledgeBaseError: It is gone, or no database.
+        KnowledgeBaseError: It is gone, no database, busy, or not ours to open.
     """
 
     def __init__(self, path: Path, *, mode: Literal["ro", "rw", "rwc"] = "rw") -> None:
         self._path = path
         try:
-            self._database = _connect(f"{path.absolute().as_uri()}?mode={mode}")
+            self._database = _connect(path, mode)
         except sqlite3.DatabaseError as error:
-            msg = (
-                f"{str(path)!r} is gone or damaged ({error}). Restore it from a backup, or remove "
-                "the folder and ingest again"
-            )
-            raise KnowledgeBaseError(msg) from error
+            raise KnowledgeBaseError(_why(path, error)) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -149,9 +161,16 @@ class Journal:
         """Number of chunks by state."""
         return dict(self._database.execute("SELECT state, count(*) FROM chunks GROUP BY state"))
 
+    def count(self, state: Literal["pending", "embedded", "removed"]) -> int:
+        """Number of chunks in a state in which only few are; quick however many are indexed."""
+        found = self._one(_COUNT, state)
+        return int(found[0]) if found else 0
+
     def pending(self, limit: int) -> list[ChunkRecord]:
         """The next chunks that have no vector yet."""
-        return self._chunks("state = 'pending' ORDER BY rowid LIMIT ?", limit)
+        return self._chunks(
+            "state <> 'indexed' AND state = 'pending' ORDER BY rowid LIMIT ?", limit
+        )
 
     def set_vectors(self, vectors: Mapping[str, Sequence[float]]) -> None:
         """Keep the vectors of chunks, which makes them `embedded`."""
@@ -164,7 +183,7 @@ class Journal:
     def embedded(self, after: tuple[str, int], limit: int) -> list[ChunkRecord]:
         """Chunks with their vectors, in the order of source and place; those behind `after`."""
         return self._chunks(
-            "state = 'embedded' AND (source_id, ordinal) > (?, ?) "
+            "state <> 'indexed' AND state = 'embedded' AND (source_id, ordinal) > (?, ?) "
             "ORDER BY source_id, ordinal LIMIT ?",
             *after,
             limit,
@@ -179,9 +198,10 @@ class Journal:
     def finish(self, generation: int) -> None:
         """A generation was published: `embedded` chunks are in it, `removed` ones are not."""
         with self.transaction():
-            self._database.execute("DELETE FROM chunks WHERE state = 'removed'")
+            self._database.execute(_DELETE_REMOVED)
             self._database.execute(
-                "UPDATE chunks SET state = 'indexed', vector = NULL WHERE state = 'embedded'"
+                "UPDATE chunks SET state = 'indexed', vector = NULL "
+                "WHERE state <> 'indexed' AND state = 'embedded'"
             )
             self._database.execute(
                 "INSERT OR REPLACE INTO meta VALUES ('generation', ?)", (str(generation),)
@@ -190,7 +210,7 @@ class Journal:
     def start_over(self) -> None:
         """Nothing is indexed: every chunk has to be embedded again."""
         with self.transaction():
-            self._database.execute("DELETE FROM chunks WHERE state = 'removed'")
+            self._database.execute(_DELETE_REMOVED)
             self._database.execute("UPDATE chunks SET state = 'pending' WHERE state = 'indexed'")
 
     def _put_source(self, source: SourceRecord) -> None:
@@ -254,18 +274,21 @@ class Journal:
             for row in rows
         ]
 
-    def _one(self, query: str) -> tuple[Any, ...] | None:
-        found: tuple[Any, ...] | None = self._database.execute(query).fetchone()
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
         return found
 
 
-def _connect(address: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    if mode == "ro" and _lies_still(path):
+        address += "&immutable=1"
     database = sqlite3.connect(
         address, uri=True, timeout=_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
-        if address.endswith("ro"):
-            database.execute("SELECT count(*) FROM chunks")
+        if mode == "ro":
+            database.execute("SELECT count(*) FROM sources")
         else:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
@@ -274,3 +297,23 @@ def _connect(address: str) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _lies_still(path: Path) -> bool:
+    """Whether it is whole and can not be written here, which SQLite would do to read it."""
+    log = path.with_name(f"{path.name}-wal")
+    is_whole = not log.exists() or log.stat().st_size == 0
+    return is_whole and not os.access(path.parent, os.W_OK)
+
+
+def _why(path: Path, error: sqlite3.DatabaseError) -> str:
+    """What is wrong with a database that can not be opened, and what to do."""
+    if path.exists() and getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+        return (
+            f"Can not open {str(path)!r} now: {error}. It may be busy, or its folder read-only, "
+            "full or another user's. Mend that and do it again; nothing is lost"
+        )
+    return (
+        f"{str(path)!r} is gone or damaged ({error}). Restore it from a backup, or remove the "
+        "folder and ingest again"
+    )

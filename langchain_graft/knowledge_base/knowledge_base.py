@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from langchain_graft.errors import DigestMismatchError, KnowledgeBaseError
-from langchain_graft.knowledge_base.ingest import Ingestion, IngestReport
+from langchain_graft.knowledge_base.ingest import Ingestion
 from langchain_graft.knowledge_base.journal import Journal
-from langchain_graft.knowledge_base.live import Kind, LiveIndex, LiveIndexes
+from langchain_graft.knowledge_base.live import LiveIndex, LiveIndexes
 from langchain_graft.knowledge_base.lock import writing
-from langchain_graft.knowledge_base.manifest import NAME, Manifest, read_manifest
+from langchain_graft.knowledge_base.manifest import JOURNAL, NAME, Manifest, read_manifest
 from langchain_graft.knowledge_base.reading import Chunker
 from langchain_graft.knowledge_base.settings import IngestSettings
 from langchain_graft.knowledge_base.sources import (
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
 
+    from langchain_graft.knowledge_base.indexes import Kind
+    from langchain_graft.knowledge_base.ingest_report import IngestReport
     from langchain_graft.models.pull import OnProgress
     from langchain_graft.retrievers.filters import Filter
 
@@ -78,7 +80,7 @@ class KnowledgeBase:
         """
         folder = Path(folder)
         _check_free(folder)
-        name = embeddings if isinstance(embeddings, str) else None
+        name = _lasting(embeddings) if isinstance(embeddings, str) else None
         embedder = _embedder(embeddings, on_progress)
         settings = settings or IngestSettings()
         _check_window(embedder, settings)
@@ -86,7 +88,7 @@ class KnowledgeBase:
             folder.mkdir(parents=True, exist_ok=True)
             with writing(folder):
                 _check_free(folder)  # again: another process may have made one meanwhile
-                Journal(folder / "journal.sqlite", mode="rwc").close()
+                Journal(folder / JOURNAL, mode="rwc").close()
                 Manifest(
                     embeddings=name,
                     embeddings_digest=embeddings_digest(embedder),
@@ -218,7 +220,9 @@ class KnowledgeBase:
         """
         manifest = read_manifest(self.folder)
         made_with = {"embeddings": manifest.embeddings, **manifest.settings.to_json()}
-        asked = {"embeddings": embeddings or manifest.embeddings, **settings}
+        asked = {"embeddings": manifest.embeddings, **settings}
+        if embeddings:
+            asked["embeddings"] = _lasting(embeddings)
         for name, value in asked.items():
             if made_with[name] != value:
                 msg = (
@@ -249,6 +253,13 @@ def _check_free(folder: Path) -> None:
     if (folder / NAME).exists():
         msg = f"There is a knowledge base in {str(folder)!r} already: open it instead"
         raise KnowledgeBaseError(msg)
+
+
+def _lasting(spec: str) -> str:
+    """An embedder's name that holds in every current folder."""
+    provider, _, name = spec.partition(":")
+    folder = Path(name).expanduser()
+    return f"hf:{folder.absolute()}" if provider == "hf" and name and folder.is_dir() else spec
 
 
 def _embedder(embeddings: str | Embeddings, on_progress: OnProgress | None) -> Embeddings:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from langchain_graft.knowledge_base.indexes import StaleIndexError, open_generation
+from langchain_graft.knowledge_base.indexes import Indexes, Kind, StaleIndexError
 from langchain_graft.knowledge_base.manifest import NAME, generation_folder, read_manifest
 
 if TYPE_CHECKING:
@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
 
-    from langchain_graft.knowledge_base.indexes import Indexes
     from langchain_graft.retrievers.filters import Filter
     from langchain_graft.retrievers.query import Query
 
-Kind = Literal["vector", "bm25"]
 _ATTEMPTS = 3
 
 
@@ -48,10 +46,14 @@ class LiveIndexes:
         self._opened: _Opened | None = None
 
     @contextmanager
-    def current(self) -> Iterator[Indexes | None]:
-        """The current generation's indexes for one search; None while nothing is published."""
+    def current(self, kind: Kind | None = None) -> Iterator[Indexes | None]:
+        """The current generation's indexes for one search; None while nothing is published.
+
+        Args:
+            kind: The one that is searched, which is opened; None: none yet.
+        """
         with self._lock:
-            opened = self._newest()
+            opened = self._newest(kind)
             opened.searches += 1
         try:
             yield opened.indexes
@@ -68,29 +70,37 @@ class LiveIndexes:
                 _close_unused(self._opened)
             self._opened = None
 
-    def _newest(self) -> _Opened:
+    def _newest(self, kind: Kind | None) -> _Opened:
+        """The current generation; it may be replaced and removed while it is being opened."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            opened = self._named_now()
+            try:
+                if opened.indexes and kind:
+                    opened.indexes.open(kind)
+            except StaleIndexError:
+                if attempt == _ATTEMPTS:
+                    raise
+                continue
+            break
+        return opened
+
+    def _named_now(self) -> _Opened:
+        """The generation that `kb.json` names."""
         stamp = (self._folder / NAME).stat().st_mtime_ns
         if self._opened is None or self._opened.stamp != stamp:
-            newer = _Opened(self._open(), stamp)
+            newer = _Opened(self._indexes(), stamp)
             if self._opened:
                 self._opened.superseded = True
                 _close_unused(self._opened)
             self._opened = newer
         return self._opened
 
-    def _open(self) -> Indexes | None:
-        """The current generation; it may be replaced and removed while it is being opened."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            generation = read_manifest(self._folder).generation
-            if not generation:
-                return None
-            try:
-                folder = generation_folder(self._folder, generation)
-                return open_generation(folder, self._embeddings)
-            except StaleIndexError:
-                if attempt == _ATTEMPTS:
-                    raise
-        return None
+    def _indexes(self) -> Indexes | None:
+        manifest = read_manifest(self._folder)
+        if not manifest.generation:
+            return None
+        folder = generation_folder(self._folder, manifest.generation)
+        return Indexes(folder, self._embeddings, base=folder, chunks=manifest.chunks)
 
 
 class LiveIndex:
@@ -108,11 +118,10 @@ class LiveIndex:
         filter: Filter | None = None,  # noqa: A002
     ) -> list[list[Document]]:
         """Search the current generation; nothing is found while there is none."""
-        with self._live.current() as indexes:
+        with self._live.current(self._kind) as indexes:
             if indexes is None:
                 return [[] for _ in queries]
-            index = indexes.vector if self._kind == "vector" else indexes.bm25
-            return index.search_many(queries, k=k, filter=filter)
+            return indexes.open(self._kind).search_many(queries, k=k, filter=filter)
 
 
 def _close_unused(opened: _Opened) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -36,34 +36,38 @@ def writing(folder: Path) -> Iterator[None]:
 
     Raises:
         KnowledgeBaseLockedError: Another process holds it; the message says which.
+        KnowledgeBaseError: The folder can not be written.
     """
     note = folder / NOTE
     lock = filelock.FileLock(folder / "writer.lock", timeout=_PATIENCE_SECONDS)
+    with writes(folder):
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise KnowledgeBaseLockedError(str(folder), holder=_holder(note)) from error
     try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise KnowledgeBaseLockedError(str(folder), holder=_holder(note)) from error
-    try:
-        note.write_text(json.dumps(_me()), encoding="utf-8")
+        with writes(folder):
+            note.write_text(json.dumps(_me()), encoding="utf-8")
         yield
     finally:
-        note.unlink(missing_ok=True)
+        with suppress(OSError):
+            note.unlink()
         lock.release()
 
 
 @contextmanager
 def writes(folder: Path, kind: type[Exception] = OSError) -> Iterator[None]:
-    """Say of errors of this kind that the folder can not be written.
+    """Say of errors of this kind, or of `OSError`, that the folder can not be written.
 
     Raises:
         KnowledgeBaseError: There was one: the disk is full, or not ours to write.
     """
     try:
         yield
-    except kind as error:
+    except (OSError, kind) as error:
         msg = (
-            f"Can not write to {str(folder)!r}: {error}. Make room on the disk or mend the "
-            "folder's permissions, then do it again: it goes on where it stopped"
+            f"Can not write to {str(folder)!r}: {str(error) or 'no memory'}. Make room on the disk "
+            "or mend the folder's permissions, then do it again: it goes on where it stopped"
         )
         raise KnowledgeBaseError(msg) from error
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 NAME = "kb.json"
+JOURNAL = "journal.sqlite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class Manifest:
     embeddings_digest: str
     generation: int = 0
     """Counts the published states of the indexes; 0: nothing is published yet."""
+    chunks: int | None = None
+    """How many are in the indexes; None: not said."""
     settings: IngestSettings = field(default_factory=IngestSettings)
 
     def write(self, folder: Path) -> None:
@@ -35,6 +38,7 @@ class Manifest:
             "format": FORMAT,
             "written_by": __version__,
             "generation": self.generation,
+            "chunks": self.chunks,
             "embeddings": self.embeddings,
             "embeddings_digest": self.embeddings_digest,
             "settings": self.settings.to_json(),
@@ -71,10 +75,14 @@ def read_manifest(folder: Path) -> Manifest:
             embeddings=values["embeddings"],
             embeddings_digest=values["embeddings_digest"],
             generation=values["generation"],
+            chunks=values.get("chunks"),
             settings=IngestSettings.from_json(values["settings"]),
         )
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotAKnowledgeBaseError(str(folder)) from error
+    except OSError as error:
+        msg = f"Can not read {str(folder / NAME)!r}: {error.strerror}. Mend it and do it again"
+        raise KnowledgeBaseError(msg) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = (
             f"{str(folder / NAME)!r} is damaged ({error}). Restore it from a backup, or remove the "

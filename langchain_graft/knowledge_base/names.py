@@ -22,7 +22,7 @@ def source_names(
     """
     by_origin = {record.origin: name for name, record in known.items()}
     names = {s.origin: by_origin[s.origin] for s in sources if s.origin in by_origin}
-    taken = {*names.values(), *(name for name, record in known.items() if not _is_gone(record))}
+    taken = {*names.values(), *(name for name, record in known.items() if not is_gone(record))}
     for source in sources:
         if source.origin not in names:
             above = Path(source.root or source.path.parent).name
@@ -33,7 +33,8 @@ def source_names(
     return names
 
 
-def _is_gone(record: SourceRecord) -> bool:
+def is_gone(record: SourceRecord) -> bool:
+    """Whether a document was read from a file that is there no longer."""
     origin = Path(record.origin)
     try:
         origin.stat()

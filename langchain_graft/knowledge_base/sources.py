@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import SourceError
 from langchain_graft.evaluation.datasets import load_beir_corpus
+from langchain_graft.knowledge_base.manifest import JOURNAL, NAME
 from langchain_graft.knowledge_base.readers import SUFFIXES, ReadDocument, Section
 from langchain_graft.knowledge_base.readers.section import OUR_METADATA
 from langchain_graft.knowledge_base.readers.text import clean
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 _IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules"})
+_HALF = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # the rest stands for bytes of a file's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,8 @@ class Found:
 def find_files(paths: Iterable[Path]) -> Found:
     """All readable files below the folders, and the files named themselves, each once.
 
-    Hidden files and folders are passed over. Links are followed, a folder that was seen is not
-    entered again.
+    Hidden files and folders are passed over, and folders of knowledge bases. Links are followed, a
+    folder that was seen is not entered again.
 
     Raises:
         FileNotFoundError: A path that was named does not exist.
@@ -107,7 +110,7 @@ def _walk(root: Path, found: Found) -> None:
 
     for folder, names, files in os.walk(root, followlinks=True, onerror=note):
         status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in seen or {NAME, JOURNAL} <= set(files):
             names.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -198,8 +201,8 @@ def _as_row(document: Document) -> tuple[str, str]:
     if source is None:
         msg = "a loader's document needs metadata['source'] or an id, to be known again"
         raise SourceError(msg)
-    name = str(source).encode("utf-8", "backslashreplace").decode()  # half characters written out
-    return name, json.dumps([document.page_content, document.metadata], default=str)
+    content = json.dumps([document.page_content, document.metadata], default=str)
+    return _as_text(_HALF.sub("", str(source))), content
 
 
 def _section(text: str, metadata: Mapping[str, Any]) -> Section:

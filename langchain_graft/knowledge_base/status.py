@@ -8,7 +8,7 @@ from pathlib import Path
 
 from langchain_graft.knowledge_base.journal import Journal
 from langchain_graft.knowledge_base.lock import current_writer
-from langchain_graft.knowledge_base.manifest import read_manifest
+from langchain_graft.knowledge_base.manifest import JOURNAL, read_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ def read_status(folder: Path | str) -> Status:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    journal = Journal(folder / "journal.sqlite", mode="ro")
+    journal = Journal(folder / JOURNAL, mode="ro")
     try:
         sources = journal.sources().values()
         chunks = journal.counts()

@@ -15,14 +15,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from langchain_graft.knowledge_base import IngestSettings, KnowledgeBase, indexes, ingest
+from langchain_graft.knowledge_base import IngestSettings, KnowledgeBase, indexes, publishing
 from langchain_graft.knowledge_base.journal import Journal
 from langchain_graft.testing import HashEmbeddings
 
 PHASES = ("reading", "embedding", "building", "publishing")
 QUERIES = ["garage computer", "apple", "他们的电脑", "text number 3"]
 
-ingest.EMBED_BATCH = 8
+publishing.EMBED_BATCH = 8
 indexes._BATCH = 16
 
 

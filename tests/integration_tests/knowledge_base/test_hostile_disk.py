@@ -49,6 +49,68 @@ def test_files_and_folders_that_are_not_ours(kb, documents, write, texts):
     assert texts() == {"a.md": ["apple"], "sub/b.md": ["banana"]}
 
 
+AS_READER = """
+import sys
+from pathlib import Path
+from langchain_graft.errors import KnowledgeBaseError
+from langchain_graft.knowledge_base import KnowledgeBase, read_status
+from langchain_graft.testing import HashEmbeddings
+folder = Path(sys.argv[1])
+print(read_status(folder).chunks)
+kb = KnowledgeBase.open(folder, embeddings=HashEmbeddings())
+print([document.page_content for document in kb.retriever("bm25").invoke("apple")])
+for work in (lambda: kb.retriever("vector").invoke("apple"), lambda: kb.ingest(sys.argv[2])):
+    try:
+        work()
+    except KnowledgeBaseError as error:
+        print(error)
+kb.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
+def test_a_read_only_knowledge_base_is_searched_by_words(kb, documents, write, texts):
+    write("a.md", "apple")
+    kb.ingest(documents)
+    kb.close()
+    everything = [kb.folder, *kb.folder.rglob("*")]
+    for path in everything:
+        path.chmod(path.stat().st_mode & ~0o222)
+    told = subprocess.run(
+        [sys.executable, "-c", AS_READER, str(kb.folder), str(documents)],
+        preexec_fn=without_roots_privileges,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for path in everything:
+        path.chmod(path.stat().st_mode | 0o200)
+    assert told.stderr == ""
+    status, words, vector, ingest = told.stdout.splitlines()
+    assert (status, words) == ("{'indexed': 1}", "['apple']")
+    assert vector.startswith("Can not search by meaning in ")
+    assert "Chroma has to write there" in vector
+    assert ingest.startswith(f"Can not write to '{kb.folder}': [Errno 13] Permission denied")
+    assert texts() == {"a.md": ["apple"]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
+def test_a_knowledge_base_of_another_user_is_not_called_damaged(kb, documents, write):
+    write("a.md", "apple")
+    kb.ingest(documents)
+    kb.close()
+    (kb.folder / "journal.sqlite").chmod(0)
+    told = subprocess.run(
+        [sys.executable, "-c", AS_OWNER, str(kb.folder), str(documents)],
+        preexec_fn=without_roots_privileges,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Can not open" in told.stderr
+    assert "nothing is lost" in told.stderr
+
+
 SMALL_DISK = """
 import resource, signal, sys
 from pathlib import Path

@@ -7,7 +7,7 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_graft.errors import DigestMismatchError, KnowledgeBaseError, NotAKnowledgeBaseError
-from langchain_graft.knowledge_base import KnowledgeBase, knowledge_base
+from langchain_graft.knowledge_base import KnowledgeBase, indexes, knowledge_base
 from langchain_graft.testing import HashEmbeddings
 
 
@@ -107,9 +107,9 @@ def test_a_damaged_generation_is_told_and_built_anew(kb, what):
     kb.close()
     damage(kb, what)
     with pytest.raises(KnowledgeBaseError, match=r"are damaged .*graft ingest` builds them anew"):
-        found(kb, "apple")
+        found(kb, "apple", "vector" if "vectors" in what else "bm25")
     report = kb.ingest_documents(rows("apple", "banana"))
-    assert (report.unchanged, report.chunks) == (2, 2)
+    assert (report.unchanged, report.chunks, report.rebuilt) == (2, 2, True)
     assert found(kb, "apple") == found(kb, "apple", "vector")[:1] == ["apple"]
     assert kb.status().chunks == {"indexed": 2}
 
@@ -122,6 +122,45 @@ def test_a_damaged_generation_is_built_anew_with_what_is_new(kb, what):
     assert kb.ingest_documents(rows("cherry")).chunks == 3
     assert set(found(kb, "cherry", "vector")) == {"apple", "banana", "cherry"}
     assert found(kb, "cherry") == ["cherry"]
+
+
+def test_words_are_found_while_the_vectors_are_damaged(kb):
+    kb.ingest_documents(rows("apple", "banana"))
+    kb.close()
+    damage(kb, "vectors garbage")
+    assert found(kb, "apple") == ["apple"]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [OSError(24, "Too many open files"), PermissionError(13, "Permission denied"), MemoryError()],
+)
+def test_a_trouble_that_passes_is_no_damage(kb, trouble, monkeypatch):
+    kb.ingest_documents(rows("apple", "banana"))
+
+    def fail(*_):
+        raise trouble
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexes.shutil, "copytree", fail)
+        with pytest.raises(KnowledgeBaseError, match=r"Can not write to .* do it again: it goes on"):
+            kb.ingest_documents(rows("cherry"))
+    report = kb.ingest_documents(rows("cherry"))
+    assert (report.chunks, report.rebuilt) == (0, False)
+    assert kb.status().chunks == {"indexed": 3}
+
+
+def test_a_reader_without_memory_is_told_so(kb, monkeypatch):
+    kb.ingest_documents(rows("apple"))
+
+    def fail(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexes, "BM25Index", fail)
+        with pytest.raises(KnowledgeBaseError, match=r"Can not read .* now: no memory"):
+            found(kb, "apple")
+    assert found(kb, "apple") == ["apple"]
 
 
 def test_stopped_between_publishing_and_noting_it(kb, monkeypatch):
@@ -174,3 +213,14 @@ def test_a_folder_that_can_not_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(KnowledgeBaseError, match="Can not write to"):
         KnowledgeBase.create(tmp_path / "file" / "kb", embeddings=HashEmbeddings())
+
+
+def test_a_relative_model_folder_is_found_from_everywhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(knowledge_base, "load_embeddings", lambda *_, **__: HashEmbeddings())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m").mkdir()
+    kb = KnowledgeBase.create("kb", embeddings="hf:m")
+    assert kb.status().embeddings == f"hf:{tmp_path / 'm'}"
+    kb.require(embeddings="hf:m")
+    with pytest.raises(ValueError, match="asked was 'hf:other/m'"):
+        kb.require(embeddings="hf:other/m")

@@ -63,6 +63,46 @@ def test_of_two_files_with_the_same_content_one_is_indexed(kb, documents, write,
     assert texts() == {"b.md": ["apple"]}
 
 
+def test_a_duplicate_of_an_earlier_run_is_one_too(kb, documents, write, texts):
+    """In whatever order folders are ingested, one after the other or together."""
+    write("x/a.md", "apple")
+    write("y/b.md", "apple")
+    first, second = documents / "x", documents / "y"
+    assert counts(kb.ingest(second)) == {"added": 1, "chunks": 1}
+    assert counts(kb.ingest(first)) == {"duplicates": 1}
+    assert counts(kb.ingest(first, second)) == {"duplicates": 1, "unchanged": 1}
+    assert texts() == {"b.md": ["apple"]}
+
+
+def test_a_duplicate_takes_the_place_of_what_is_removed_gone_or_changed(
+    kb, documents, write, texts
+):
+    for name in ("w/a.md", "x/b.md", "y/c.md", "z/d.md"):
+        write(name, "apple")
+    kb.ingest(*(documents / name for name in "wxyz"))
+    assert counts(kb.remove("a.md")) == {"removed": 1, "added": 1, "duplicates": 2, "chunks": 1}
+    assert texts() == {"b.md": ["apple"]}
+
+    (documents / "x" / "b.md").unlink()
+    told = {"removed": 1, "added": 1, "duplicates": 1, "chunks": 1}
+    assert counts(kb.ingest(documents / "x")) == told
+    assert texts() == {"c.md": ["apple"]}
+
+    write("y/c.md", "cherry")
+    assert counts(kb.ingest(documents / "y")) == {"changed": 1, "added": 1, "chunks": 2}
+    assert texts() == {"c.md": ["cherry"], "d.md": ["apple"]}
+    assert kb.status().documents == {"ready": 2}
+
+
+def test_a_duplicate_that_is_gone_takes_no_place(kb, documents, write, texts):
+    write("a.md", "apple")
+    write("b.md", "apple")
+    kb.ingest(documents)
+    (documents / "b.md").unlink()
+    assert counts(kb.remove("a.md")) == {"removed": 1}
+    assert texts() == {}
+
+
 def test_the_same_bytes_for_another_reader_are_no_duplicate(kb, documents, texts):
     for name in ("a.html", "b.txt"):
         (documents / name).write_text("<p>苹果公司</p>", encoding="utf-8")
@@ -89,6 +129,15 @@ def test_a_file_keeps_its_id_however_it_is_asked_for(kb, documents, write, texts
     path.unlink()
     assert counts(kb.ingest(documents / "sub")) == {"removed": 1}
     assert texts() == {}
+
+
+def test_a_knowledge_base_in_the_folder_is_not_ingested(documents, write, texts_of):
+    write("a.md", "apple")
+    kb = KnowledgeBase.create(documents / "my-kb", embeddings=HashEmbeddings())
+    assert counts(kb.ingest(documents)) == {"added": 1, "chunks": 1}
+    assert counts(kb.ingest(documents)) == {"unchanged": 1}
+    assert (kb.status().generation, texts_of(kb)) == (1, {"a.md": ["apple"]})
+    kb.close()
 
 
 def test_other_folders_stay_when_one_is_ingested(kb, documents, write, texts):

@@ -119,3 +119,12 @@ def test_a_question_is_searched_and_its_answer_comes_back(kb, write):
         assert found.page_content == "王永民的输入法。"
         assert found.metadata["question"] == "什么是五笔字型？"
         assert found.metadata["row"] == 1
+
+
+def test_half_characters_anywhere_are_left_out(kb):
+    half = "\ud83d"
+    told = {"source": f"a{half}", "title": f"T{half}", f"k{half}": "v", "language": half}
+    assert kb.ingest_documents([Document(f"apple {half}", metadata=told)]).failed == {}
+    (found,) = kb.retriever().invoke("apple")
+    assert (found.page_content, found.metadata["title"], found.metadata["k"]) == ("apple", "T", "v")
+    assert found.metadata["source_id"] == "a"

@@ -1,10 +1,12 @@
 """The journal: what is recorded, and the way of a chunk."""
 
+import sqlite3
 from array import array
 
 import pytest
 
 from langchain_graft.errors import KnowledgeBaseError
+from langchain_graft.knowledge_base import journal as journal_module
 from langchain_graft.knowledge_base.journal import ChunkRecord, Journal, SourceRecord
 
 
@@ -160,3 +162,33 @@ def test_a_journal_that_is_gone_is_not_made_anew(tmp_path, mode):
     with pytest.raises(KnowledgeBaseError, match=r"is gone .*Restore it from a backup"):
         Journal(tmp_path / "journal.sqlite", mode=mode)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_few_chunks_are_found_without_looking_at_the_indexed_ones(journal):
+    journal.record(source(), chunks("one", "two"))
+    asked = []
+    journal._database.set_trace_callback(asked.append)
+    assert (journal.count("pending"), journal.count("embedded")) == (2, 0)
+    embed(journal)
+    journal.embedded(("", -1), 10)
+    journal.finish(1)
+    journal._database.set_trace_callback(None)
+    plans = [
+        " ".join(row[3] for row in journal._database.execute(f"EXPLAIN QUERY PLAN {statement}"))
+        for statement in asked
+        if "state <> 'indexed'" in statement
+    ]
+    assert len(plans) == 6
+    assert [plan for plan in plans if "chunks_in_work" not in plan] == []
+
+
+@pytest.mark.parametrize("mode", ["ro", "rw"])
+def test_a_busy_journal_is_not_called_damaged(tmp_path, mode, monkeypatch):
+    Journal(tmp_path / "journal.sqlite", mode="rwc").close()
+    monkeypatch.setattr(journal_module, "_TIMEOUT_SECONDS", 0.1)
+    other = sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(KnowledgeBaseError, match=r"Can not open .*locked.*nothing is lost"):
+        Journal(tmp_path / "journal.sqlite", mode=mode)
+    other.close()

@@ -6,7 +6,7 @@ import time
 import pytest
 from langchain_core.documents import Document
 
-from langchain_graft.knowledge_base import IngestSettings, KnowledgeBase, ingest
+from langchain_graft.knowledge_base import IngestSettings, KnowledgeBase, publishing
 from langchain_graft.testing import HashEmbeddings
 
 
@@ -75,7 +75,7 @@ def test_an_embedder_that_fails_stops_the_run_and_loses_nothing(tmp_path, monkey
                 raise ConnectionError
             return super().embed_documents(texts)
 
-    monkeypatch.setattr(ingest, "EMBED_BATCH", 4)
+    monkeypatch.setattr(publishing, "EMBED_BATCH", 4)
     embeddings = Failing()
     kb = KnowledgeBase.create(tmp_path / "kb", embeddings=embeddings)
     rows = [Document(f"text {n}", metadata={"source": str(n), "language": "en"}) for n in range(10)]
