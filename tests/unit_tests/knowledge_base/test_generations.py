@@ -143,7 +143,9 @@ def test_a_trouble_that_passes_is_no_damage(kb, trouble, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(indexes.shutil, "copytree", fail)
-        with pytest.raises(KnowledgeBaseError, match=r"Can not write to .* do it again: it goes on"):
+        with pytest.raises(
+            KnowledgeBaseError, match=r"Can not write to .* do it again: it goes on"
+        ):
             kb.ingest_documents(rows("cherry"))
     report = kb.ingest_documents(rows("cherry"))
     assert (report.chunks, report.rebuilt) == (0, False)

@@ -105,3 +105,9 @@ def test_settings_are_checked(wrong):
 def test_settings_survive_json():
     settings = IngestSettings(chunk_tokens=99, ocr=True, max_file_mb=1)
     assert IngestSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+
+
+def test_one_that_can_not_be_read_is_not_called_damaged(tmp_path):
+    (tmp_path / "kb.json").mkdir()
+    with pytest.raises(KnowledgeBaseError, match=r"Can not read .*: Is a directory"):
+        read_manifest(tmp_path)
