@@ -4,7 +4,7 @@ A question gets four passages: with its gold passage among them, or without. Ref
 latter. A passage that is not gold holds the answer now and then, so that 1.0 can not be reached.
 Replies are kept, so that a run that was stopped goes on.
 
-    GRAFT_BENCH_DATA=... python benchmarks/answerable.py [--questions 24]
+    GRAFT_BENCH_DATA=... python benchmarks/answerable.py [--questions 16]
 """
 
 import argparse
@@ -84,7 +84,7 @@ def auc(probabilities: list[float], answerable: list[bool]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--questions", type=int, default=24, help="of each data set")
+    parser.add_argument("--questions", type=int, default=16, help="of each data set")
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     arguments = parser.parse_args()
     cache = ReplyCache(models_folder().parent / "replies.sqlite")

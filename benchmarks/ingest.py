@@ -118,7 +118,7 @@ def _exact(kb: Any, embeddings: Any, queries: dict[str, str]) -> dict[str, list[
     )
 
     folder = generation_folder(kb.folder, read_manifest(kb.folder).generation)
-    collection = Indexes(folder, embeddings).vector._collection  # noqa: SLF001
+    collection = Indexes(folder, embeddings, base=folder).vector._collection  # noqa: SLF001
     stored = collection.get(include=["embeddings", "metadatas"])
     vectors = np.array(stored["embeddings"])
     sources = [str(metadata["source_id"]) for metadata in stored["metadatas"] or ()]

@@ -48,7 +48,7 @@ OUT = _PlainConsole()
 ERR = _PlainConsole(stderr=True)
 _TERMINAL_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MEGABYTE = 1_000_000
-_EXCERPT = 90
+_EXCERPT = 160
 _NARROW = 24
 
 
@@ -72,12 +72,14 @@ def progress() -> Iterator[OnProgress]:
     with Progress(*columns, console=ERR, transient=ERR.is_terminal) as bars:
 
         def tell(label: str, done: int, total: int | None) -> None:
+            if total == 0:
+                return
             is_download = label.startswith("pull")
             step = _MEGABYTE if is_download else 1
             if label not in tasks:
                 tasks[label] = bars.add_task(label, unit="MB" if is_download else "")
             rounded = None if total is None else -(-total // step)
-            bars.update(tasks[label], completed=done // step, total=rounded)
+            bars.update(tasks[label], completed=-(-done // step), total=rounded)
 
         yield tell
 
@@ -110,7 +112,7 @@ def print_sources(context: Sequence[Document], citations: Sequence[Any]) -> None
                 Text("verified", style="green") if held else Text("not verified", style="red"),
             )
         )
-    print_table("Sources", ("", "document", "its words", "holds"), rows)
+    print_table("Sources", ("", "document", "quote", "check"), rows)
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from contextlib import contextmanager
@@ -75,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     shares = [(name, f"{seconds:.1f} s") for name, seconds in clock.seconds.items()]
     print_table("What took how long", ("step", "time"), shares)
-    OUT.print(f'Ask your own: graft ask "..." --kb {arguments.kb}', soft_wrap=True)
+    program = "graft" if shutil.which("graft") else sys.argv[0]
+    OUT.print(f'Ask your own: {program} ask "..." --kb {arguments.kb}', soft_wrap=True)
     return 0
 
 

@@ -68,11 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def exit_code(error: BaseException) -> int | None:
     """What an error means to the caller; None: it is a fault of ours, to be shown in full."""
-    from langchain_graft.errors import GraftError  # noqa: PLC0415
+    from langchain_graft.errors import (  # noqa: PLC0415
+        EvaluationDataError,
+        GraftError,
+        NotAKnowledgeBaseError,
+        UnknownModelError,
+    )
 
     codes: tuple[tuple[type[BaseException], int], ...] = (
         (KeyboardInterrupt, INTERRUPTED),
         (FileNotFoundError, WRONG_USE),
+        (NotAKnowledgeBaseError, WRONG_USE),
+        (UnknownModelError, WRONG_USE),
+        (EvaluationDataError, WRONG_USE),
         (GraftError, FAILED),
         (OSError, FAILED),
         (ImportError, FAILED),

@@ -60,12 +60,12 @@ def _list(arguments: argparse.Namespace) -> int:
             row["kind"],
             f"{model.size / 1e6:.0f} MB",
             row["licence"],
+            row["languages"],
             "yes" if row["here"] else "no",
-            row["description"],
         )
         for row, model in zip(rows, CATALOGUE.values(), strict=True)
     ]
-    names = ("name", "kind", "size", "licence", "here", "description")
+    names = ("name", "kind", "size", "licence", "languages", "here")
     print_table(f"Models ({models_folder()})", names, table)
     return 0
 

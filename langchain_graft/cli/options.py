@@ -44,7 +44,11 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
         f"(default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
-        "-k", type=positive, default=DEFAULT_K, metavar="N", help="passages per question"
+        "-k",
+        type=positive,
+        default=DEFAULT_K,
+        metavar="N",
+        help=f"passages per question (default: {DEFAULT_K})",
     )
     parser.add_argument(
         "--filter",
@@ -113,5 +117,8 @@ def _filter(text: str) -> dict[str, Any]:
 
     try:
         return dict(check_filter(json.loads(text)))
+    except json.JSONDecodeError as error:
+        msg = f'must be a JSON object such as \'{{"language": "zh"}}\', not {text!r}'
+        raise argparse.ArgumentTypeError(msg) from error
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error

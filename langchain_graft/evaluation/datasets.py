@@ -155,6 +155,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         with opener(path, "rt", encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 yield number, line
+    except FileNotFoundError as error:
+        msg = f"No such file: {str(path)!r}"
+        raise EvaluationDataError(msg) from error
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         msg = f"{str(path)!r} can not be read behind line {number}: {error}"
         raise EvaluationDataError(msg) from error

@@ -254,10 +254,6 @@ def as_document(chunk: ChunkRecord) -> Document:
 
 
 def _words(chunk: ChunkRecord) -> str:
-    """What is searched by words: the title twice, since its words say what the text is about.
-
-    A pair is found by the words of its question and of its answer.
-    """
-    if chunk.metadata.get("question"):
-        return f"{chunk.embedded_text}\n{chunk.text}"
-    return f"{chunk.metadata.get('title', '')}\n{chunk.embedded_text}"
+    """What is searched by words; a pair is found by those of its question and of its answer."""
+    is_pair = chunk.metadata.get("question")
+    return f"{chunk.embedded_text}\n{chunk.text}" if is_pair else chunk.embedded_text

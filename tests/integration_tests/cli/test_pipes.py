@@ -20,7 +20,7 @@ def test_models_verify_says_ok_of_what_is_here(graft):
     verdicts = graft.json("models", "verify", "minilm", "smollm2-135m")
     assert set(verdicts) == {"minilm", "smollm2-135m"}
     assert {verdict for files in verdicts.values() for verdict in files.values()} == {"ok"}
-    assert "No model named 'none'" in graft("models", "verify", "none", code=1).stderr
+    assert "No model named 'none'" in graft("models", "verify", "none", code=2).stderr
 
 
 def test_stdout_holds_the_result_and_stderr_the_progress(graft, documents):

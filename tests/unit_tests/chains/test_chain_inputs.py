@@ -111,7 +111,7 @@ async def test_a_call_can_not_widen_the_border_of_a_tenant(create_chain, index, 
 @pytest.mark.parametrize("ours", [True, False], ids=["our retriever", "another one"])
 def test_a_k_below_1_is_a_value_error(create_chain, index, retriever, k, ours):
     chain = create_chain(ScriptedChatModel(), index.as_retriever() if ours else retriever)
-    with pytest.raises(ValueError, match="k must be 1 or more"):
+    with pytest.raises(ValueError, match="k must be a whole number, 1 or more"):
         chain.invoke(QUESTION, call(k=k))
 
 

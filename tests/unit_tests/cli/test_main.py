@@ -121,14 +121,14 @@ def test_a_fault_of_ours_is_shown_in_full(monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["status", "ask", "chat", "eval", "remove"])
-def test_no_knowledge_base_is_1_and_says_how_to_make_one(command, capsys, tmp_path):
+def test_no_knowledge_base_is_2_and_says_how_to_make_one(command, capsys, tmp_path):
     folder = str(tmp_path / "none")
     more = {
         "ask": ["Who?"],
         "remove": ["a.md"],
         "eval": ["--questions", str(tmp_path / "questions.jsonl")],
     }
-    assert run(command, *more.get(command, []), "--kb", folder) == 1
+    assert run(command, *more.get(command, []), "--kb", folder) == 2
     assert "graft ingest" in capsys.readouterr().err
 
 
@@ -150,7 +150,7 @@ def test_status_needs_no_embedder(capsys, tmp_path):
 
 def test_an_unknown_model_names_those_that_there_are(capsys, tmp_path):
     folder = tmp_path / "kb"
-    assert run("ingest", str(tmp_path), "--kb", str(folder), "--embeddings", "bge") == 1
+    assert run("ingest", str(tmp_path), "--kb", str(folder), "--embeddings", "bge") == 2
     told = capsys.readouterr().err
     assert "'bge'" in told
     assert "minilm" in told

@@ -40,11 +40,11 @@ def test_all_at_once(tmp_path, documents, write, broken_pdf_library, texts_of):
         "broken.docx": "it is no readable docx. Open it in Word and save it again",
         "broken.jsonl": "line 2 is no JSON",
         "crash.pdf": "it crashed its reader",
-        "hang.pdf": "reading it took more than 3 s and was given up",
+        "hang.pdf": "reading it took more than 8 s and was given up",
         "link.md": "it is a link to nothing",
         "pipe.md": "it is a pipe or device",
     }
-    settings = IngestSettings(read_timeout_seconds=3)
+    settings = IngestSettings(read_timeout_seconds=8)
     kb = KnowledgeBase.create(tmp_path / "own", embeddings=HashEmbeddings(), settings=settings)
     report = kb.ingest(documents)
     assert {name: why[: len(expected[name])] for name, why in report.failed.items()} == expected

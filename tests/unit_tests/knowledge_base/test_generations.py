@@ -206,7 +206,7 @@ def test_one_that_was_made_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
         KnowledgeBase.create(tmp_path / "kb", embeddings=HashEmbeddings(32))
 
     monkeypatch.setattr(knowledge_base, "_check_window", another)
-    with pytest.raises(KnowledgeBaseError, match="already: open it instead"):
+    with pytest.raises(KnowledgeBaseError, match=r"already: KnowledgeBase\.open it"):
         KnowledgeBase.create(tmp_path / "kb", embeddings=HashEmbeddings())
     KnowledgeBase.open(tmp_path / "kb", embeddings=HashEmbeddings(32))
 

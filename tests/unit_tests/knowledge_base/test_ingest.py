@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from langchain_graft.errors import KnowledgeBaseError
+from langchain_graft.errors import DigestMismatchError, KnowledgeBaseError
 from langchain_graft.knowledge_base import IngestSettings, KnowledgeBase
 from langchain_graft.testing import HashEmbeddings
 
@@ -254,8 +254,18 @@ def test_a_chunk_that_the_embedder_can_not_read_whole_is_refused(tmp_path):
 
 
 def test_a_second_one_in_the_same_folder_is_refused(kb):
-    with pytest.raises(KnowledgeBaseError, match="already: open it instead"):
+    with pytest.raises(KnowledgeBaseError, match=r"already: KnowledgeBase\.open it"):
         KnowledgeBase.create(kb.folder, embeddings=HashEmbeddings())
+
+
+def test_one_that_is_there_may_be_opened_instead(kb, write, documents):
+    write("a.md", "apple")
+    kb.ingest(documents)
+    again = KnowledgeBase.create(kb.folder, embeddings=HashEmbeddings(), exist_ok=True)
+    assert again.status().documents == {"ready": 1}
+    again.close()
+    with pytest.raises(DigestMismatchError):
+        KnowledgeBase.create(kb.folder, embeddings=HashEmbeddings(32), exist_ok=True)
 
 
 def test_skipped_kinds_are_counted_and_status_tells_the_rest(kb, documents, write):

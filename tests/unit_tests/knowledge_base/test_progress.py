@@ -20,7 +20,7 @@ def test_every_step_is_told_from_nothing_to_all(kb, documents, write):
     told = []
     kb.ingest(documents, on_progress=lambda *event: told.append(event))
     assert [event for event in told if event[0] == "read"] == [("read", n, 3) for n in range(4)]
-    assert [event for event in told if event[0] == "embed"] == [("embed", 3, 3)]
+    assert [event for event in told if event[0] == "embed"] == [("embed", 0, 3), ("embed", 3, 3)]
     assert [event for event in told if event[0] == "index"] == [("index", 0, 3), ("index", 3, 3)]
 
 
