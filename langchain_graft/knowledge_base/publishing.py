@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_graft.knowledge_base.journal import Journal
     from langchain_graft.models.pull import OnProgress
 
-EMBED_BATCH = 256
+EMBED_BATCH = 128
 
 
 class Publisher:

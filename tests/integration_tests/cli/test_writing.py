@@ -95,7 +95,7 @@ def test_an_interrupted_ingestion_is_130_and_the_next_one_goes_on(graft):
     )
     wait_for_chunks(graft.folder / "kb")
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=240)
     assert running.returncode == 130
     assert "run it again to go on" in err
     assert "Traceback" not in err
