@@ -1,9 +1,14 @@
 """A knowledge base with an embedder without weights, and a folder of documents beside it."""
 
+import signal
+
 import pytest
 
 from langchain_graft.knowledge_base import KnowledgeBase
 from langchain_graft.testing import HashEmbeddings
+
+# A shell's background jobs ignore Ctrl-C, and so would the processes that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

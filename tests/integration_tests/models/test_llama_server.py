@@ -12,7 +12,7 @@ import pytest
 from langchain_graft.errors import ModelServerError
 from langchain_graft.models import LlamaCppChatModel, LlamaSettings
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90
 ASK = """
 import sys
 from langchain_graft.models import LlamaCppChatModel, LlamaSettings
