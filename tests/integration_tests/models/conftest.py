@@ -12,6 +12,12 @@ def smollm():
 
 
 @pytest.fixture(scope="session")
+def qwen():
+    """The file of the default chat model."""
+    return pull_model("qwen2.5-coder-1.5b")
+
+
+@pytest.fixture(scope="session")
 def minilm():
     return load_embeddings("minilm")
 

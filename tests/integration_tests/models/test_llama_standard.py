@@ -1,4 +1,8 @@
-"""LangChain's standard suites for `LlamaCppChatModel`, on a model of 135 million weights."""
+"""LangChain's standard suites for `LlamaCppChatModel`, on the default chat model.
+
+The smallest model will not do: what it says to a suite's prompts differs from machine to machine,
+and a sentence that it never ends leaves a JSON object without its other fields.
+"""
 
 import pytest
 from langchain_tests.integration_tests import ChatModelIntegrationTests
@@ -8,12 +12,12 @@ from langchain_graft.models import LlamaCppChatModel, LlamaSettings
 
 
 class Served:
-    """One server for both suites; what the suites ask for is what this model can."""
+    """One server for both suites."""
 
     @pytest.fixture(autouse=True)
-    def served(self, smollm):
-        settings = LlamaSettings(context_tokens=2048, threads=1)
-        type(self).made = LlamaCppChatModel.from_file(smollm, server=settings)
+    def served(self, qwen):
+        settings = LlamaSettings(context_tokens=2048)
+        type(self).made = LlamaCppChatModel.from_file(qwen, server=settings)
 
     @property
     def chat_model_class(self):
@@ -21,7 +25,7 @@ class Served:
 
     @property
     def standard_chat_model_params(self):
-        return {**super().standard_chat_model_params, "max_tokens": 120}
+        return {**super().standard_chat_model_params, "max_tokens": 200}
 
     @property
     def chat_model_params(self):
@@ -33,7 +37,6 @@ class Served:
             "api_key": self.made.server.api_key,
             "http_client": self.made.http_client,
             "http_async_client": self.made.http_async_client,
-            "frequency_penalty": 1.0,  # or it repeats one word until it is cut
             "stream_usage": True,
             "use_responses_api": False,
         }
@@ -56,5 +59,5 @@ class TestIntegration(Served, ChatModelIntegrationTests):
 
     @property
     def has_tool_calling(self):
-        """The server can; 135 million weights do not pick and fill a tool dependably."""
+        """The server can; this model writes its calls as plain JSON, outside its own template."""
         return False
