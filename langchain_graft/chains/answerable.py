@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from langchain_graft.chains.prompts import ANSWERABLE_PROMPT, require_variables
+from langchain_graft.chains.prompts import ANSWERABLE_PROMPT
+from langchain_graft.models.asking import NOT_FOR_THE_USER as NOT_FOR_THE_USER  # noqa: PLC0414 (told here too)
+from langchain_graft.models.asking import require_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.85
 """Least probability of yes (benchmarks/answerable.py shows what other thresholds give)."""
-NOT_FOR_THE_USER = "nostream"
-"""LangGraph's tag for what is not shown where messages are streamed."""
 _TOP = 20
 _YES = frozenset({"yes", "是", "有", "能"})
 _NO = frozenset({"no", "not", "否", "没有", "没", "不"})

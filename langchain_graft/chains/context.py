@@ -18,21 +18,14 @@ from langchain_graft.models.tokens import estimate_tokens
 from langchain_graft.retrievers.filters import matches
 from langchain_graft.retrievers.index import check_search
 from langchain_graft.sentences import sentence_spans
+from langchain_graft.source_text import source_text as source_text  # noqa: PLC0414 (told here too)
+from langchain_graft.source_text import without_control_words as without_control_words  # noqa: PLC0414 (told here too)
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 CountTokens = Callable[[str], int]
 
-_CONTROL = re.compile(
-    r"<[|｜][^|｜<>\n]{1,40}[|｜]>"
-    r"|</?(?:s|bos|eos|pad|think|paragraph|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>"
-    r"|\[(?:Retrieval|No Retrieval|Continue to Use Evidence|Relevant|Irrelevant|Fully supported"
-    r"|Partially supported|No support / Contradictory|Utility:\d)\]"
-    r"|(?-i:(?<![A-Za-z])(?:TERMINATE|UPDATE\s+CONTEXT)(?![A-Za-z]))",
-    re.IGNORECASE,
-)
-_FOREIGN_MARK = re.compile(r"[\[【［]\s*(\^?\d{1,3}(?:[\s,，、;；&^–-]+\d{1,3})*)\s*[\]】］]")
 _WORD = re.compile(r"[\u2e80-\u9fff]|[^\s\u2e80-\u9fff]+")
 _AROUND_TOKENS = 8
 
@@ -121,28 +114,9 @@ def pack_documents(
     return packed
 
 
-def source_text(document: Document) -> str:
-    """A document as a model sees it: under its title and heading, a pair with its question."""
-    metadata = document.metadata
-    names = [metadata.get(key) for key in ("title", "heading")]
-    above = " - ".join(dict.fromkeys(str(name) for name in names if name))
-    lines = [above and f"({above})", metadata.get("question"), document.page_content]
-    return without_control_words("\n".join(str(line) for line in lines if line))
-
-
 def numbered_sources(documents: Sequence[Document]) -> str:
     """The documents as a prompt shows them, each under its number."""
     return "\n\n".join(f"[{n}] {source_text(document)}" for n, document in enumerate(documents, 1))
-
-
-def without_control_words(text: str) -> str:
-    """A document's text without what could steer a model: chat templates' and reflection tokens.
-
-    Marks such as [3] that stand in the document become (3), so that they are not taken for ours.
-    """
-    while (stripped := _CONTROL.sub(" ", text)) != text:  # what is left may make another one
-        text = stripped
-    return _FOREIGN_MARK.sub(r"(\1)", text)
 
 
 def token_counter_of(model: object) -> CountTokens:

@@ -1,8 +1,8 @@
 """The prompts of the chains. Each takes the variables that its chain fills, and can be replaced."""
 
-from typing import Any
+from langchain_core.prompts import ChatPromptTemplate
 
-from langchain_core.prompts import BasePromptTemplate, ChatPromptTemplate
+from langchain_graft.models.asking import require_variables as require_variables  # noqa: PLC0414 (told here too)
 
 _SYSTEM = "You answer questions from numbered sources, and from nothing else."
 _SOURCES_FIRST = "Sources:\n\n{sources}\n\nQuestion: {input}\n\n"
@@ -53,17 +53,3 @@ CONDENSE_PROMPT = ChatPromptTemplate.from_messages(
         ("human", "Conversation:\n{conversation}\n\nLast question: {input}\n\nRewritten question:"),
     ]
 )
-
-
-def require_variables(prompt: BasePromptTemplate[Any], *names: str) -> None:
-    """Check that a prompt uses these variables.
-
-    Raises:
-        ValueError: It does not.
-    """
-    if missing := set(names) - set(prompt.input_variables):
-        msg = (
-            f"The prompt needs the variables {', '.join(map(repr, names))}; it lacks "
-            f"{', '.join(map(repr, sorted(missing)))} and has {prompt.input_variables!r}"
-        )
-        raise ValueError(msg)
