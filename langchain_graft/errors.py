@@ -14,6 +14,7 @@
         KnowledgeBaseLockedError      another process is writing to it
         FormatVersionError            it was written by another version
       SourceError                     one document can not be read
+      RetrievalError                  no retriever answered
       EvaluationDataError             (also ValueError) an evaluation file is not as promised
 
 A wrong argument is a `ValueError` or `TypeError`, as everywhere in Python.
@@ -157,6 +158,15 @@ class FormatVersionError(KnowledgeBaseError):
 
 class SourceError(GraftError):
     """One document can not be read; the message says why and what to do."""
+
+
+class RetrievalError(GraftError):
+    """None of several retrievers answered; `causes` says why, a line each."""
+
+    def __init__(self, causes: Iterable[str]) -> None:
+        self.causes = list(causes)
+        lines = "\n  - ".join(["No retriever answered:", *self.causes])
+        super().__init__(f"{lines}\nMend one of them, or raise timeout_seconds.")
 
 
 class EvaluationDataError(GraftError, ValueError):

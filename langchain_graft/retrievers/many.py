@@ -1,0 +1,98 @@
+"""Many queries to any retriever: in one call where it can, otherwise one call per query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables.config import run_in_executor
+
+from langchain_graft.models.compute import compute_pool
+from langchain_graft.retrievers.filters import Filter, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.retrievers import RetrieverLike
+    from langchain_core.runnables import RunnableConfig
+
+    from langchain_graft.retrievers.query import Query
+
+AT_ONCE = 8
+"""Most calls at the same time to a retriever that takes one query per call."""
+
+
+def search_many(
+    retriever: RetrieverLike,
+    queries: Sequence[Query],
+    *,
+    k: int,
+    filter: Filter | None = None,  # noqa: A002
+    config: RunnableConfig | None = None,
+) -> list[list[Document] | Exception]:
+    """A ranking of at most `k` documents per query, or the error that the query met.
+
+    A retriever with a method `search_many` is called once; any other Runnable once per query, at
+    most `AT_ONCE` at a time. What comes back is held to the filter in any case.
+
+    Raises:
+        Exception: What such a method raises.
+    """
+    if hasattr(retriever, "search_many"):
+        found = retriever.search_many(queries, k=k, filter=filter)
+    else:
+        texts = [query.text for query in queries]
+        found = retriever.batch(
+            texts, _bounded(config), return_exceptions=True, **_taken(retriever, k)
+        )
+    return _rankings(found, len(queries), k, filter)
+
+
+async def asearch_many(
+    retriever: RetrieverLike,
+    queries: Sequence[Query],
+    *,
+    k: int,
+    filter: Filter | None = None,  # noqa: A002
+    config: RunnableConfig | None = None,
+) -> list[list[Document] | Exception]:
+    """Like `search_many`, off the event loop."""
+    if hasattr(retriever, "asearch_many"):
+        found = await retriever.asearch_many(queries, k=k, filter=filter)
+    elif hasattr(retriever, "search_many"):
+        found = await run_in_executor(
+            compute_pool(), retriever.search_many, queries, k=k, filter=filter
+        )
+    else:
+        texts = [query.text for query in queries]
+        found = await retriever.abatch(
+            texts, _bounded(config), return_exceptions=True, **_taken(retriever, k)
+        )
+    return _rankings(found, len(queries), k, filter)
+
+
+def _bounded(config: RunnableConfig | None) -> RunnableConfig:
+    return {"max_concurrency": AT_ONCE, **(config or {})}
+
+
+def _taken(retriever: RetrieverLike, k: int) -> dict[str, Any]:
+    """A LangChain retriever is told how many are wanted, and may take no notice; others are not."""
+    return {"k": k} if isinstance(retriever, BaseRetriever) else {}
+
+
+def _rankings(
+    found: Sequence[Any], count: int, k: int, where: Filter | None
+) -> list[list[Document] | Exception]:
+    if len(found) != count:
+        msg = f"it gave {len(found)} rankings for {count} queries"
+        raise ValueError(msg)
+    return [_ranking(one, k, where) for one in found]
+
+
+def _ranking(found: object, k: int, where: Filter | None) -> list[Document] | Exception:
+    if isinstance(found, Exception):
+        return found
+    if not isinstance(found, list | tuple) or not all(isinstance(one, Document) for one in found):
+        return TypeError(f"it gave {found!r:.80}, not a list of documents")
+    return [document for document in found if matches(where, document.metadata)][:k]
