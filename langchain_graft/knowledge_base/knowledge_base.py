@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
 from langchain_graft.errors import DigestMismatchError, KnowledgeBaseError
+from langchain_graft.knowledge_base.indexes import Kind
 from langchain_graft.knowledge_base.ingest import Ingestion
 from langchain_graft.knowledge_base.journal import Journal
 from langchain_graft.knowledge_base.live import LiveIndex, LiveIndexes
@@ -20,9 +21,11 @@ from langchain_graft.knowledge_base.sources import (
     find_files,
 )
 from langchain_graft.knowledge_base.status import Status, read_status
+from langchain_graft.knowledge_base.thresholds import read_weakness, write_weakness
 from langchain_graft.models.digest import embeddings_digest
 from langchain_graft.models.embeddings import load_embeddings
 from langchain_graft.models.tokens import TokenCounter
+from langchain_graft.retrievers.fusion_retriever import FusionRetriever
 from langchain_graft.retrievers.index import DEFAULT_K, IndexRetriever
 
 if TYPE_CHECKING:
@@ -32,10 +35,10 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
 
-    from langchain_graft.knowledge_base.indexes import Kind
     from langchain_graft.knowledge_base.ingest_report import IngestReport
     from langchain_graft.models.pull import OnProgress
     from langchain_graft.retrievers.filters import Filter
+    from langchain_graft.retrievers.weakness import Weakness
 
 DEFAULT_EMBEDDINGS = "e5-multilingual"
 
@@ -197,22 +200,60 @@ class KnowledgeBase:
         """
         return self._write(lambda ingestion: ingestion.remove(source_ids), on_progress)
 
+    @overload
+    def retriever(
+        self, kind: Kind = "vector", *, k: int = DEFAULT_K, filter: Filter | None = None
+    ) -> IndexRetriever: ...
+
+    @overload
     def retriever(
         self,
-        kind: Kind = "vector",
+        kind: Literal["hybrid"],
+        *,
+        k: int = DEFAULT_K,
+        filter: Filter | None = None,
+        **settings: Any,
+    ) -> FusionRetriever: ...
+
+    def retriever(
+        self,
+        kind: Kind | Literal["hybrid"] = "vector",
         *,
         k: int = DEFAULT_K,
         filter: Filter | None = None,  # noqa: A002
-    ) -> IndexRetriever:
+        **settings: Any,
+    ) -> IndexRetriever | FusionRetriever:
         """A retriever that always searches the current generation.
 
         Args:
-            kind: "vector" for meaning, "bm25" for words.
+            kind: "vector" for meaning, "bm25" for words, "hybrid" for both, fused.
             k: Documents per question.
             filter: A border that no call can widen.
+            settings: Fields of `FusionRetriever` for "hybrid", such as `rewriter` and `weakness`.
+
+        Raises:
+            ValueError: There is no such kind, or a setting is none of its own.
         """
+        where = dict(filter) if filter else None
+        if kind == "hybrid":
+            both = [self.retriever(one, k=k, filter=filter) for one in get_args(Kind)]
+            return FusionRetriever(retrievers=both, k=k, filter=where, **settings)
+        if kind not in get_args(Kind) or settings:
+            msg = (
+                f"No retriever {kind!r} with {list(settings)!r}: vector, bm25, or hybrid with more"
+            )
+            raise ValueError(msg)
         index = LiveIndex(self._live, kind)
-        return IndexRetriever(index=index, k=k, filter=dict(filter) if filter else None)
+        return IndexRetriever(index=index, k=k, filter=where, name=kind)
+
+    @property
+    def weakness(self) -> Weakness | None:
+        """When a search here counts as weak, as it was measured; None: it was not."""
+        return read_weakness(self.folder)
+
+    def keep_weakness(self, weakness: Weakness) -> None:
+        """Keep measured thresholds (`calibrate`) for those who open this knowledge base."""
+        write_weakness(self.folder, weakness)
 
     def status(self) -> Status:
         """What it holds, and what could not be read."""
