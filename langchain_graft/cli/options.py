@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import Runnable
 
@@ -18,6 +20,7 @@ DEFAULT_MODEL = "qwen2.5-coder-1.5b"
 DEFAULT_K = 5
 CONTEXT_TOKENS = 800
 ANSWER_TOKENS = 256
+RETRIEVERS = ("vector", "bm25", "hybrid")
 
 
 def add_kb(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +37,9 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_answering(parser: argparse.ArgumentParser) -> None:
+def add_answering(
+    parser: argparse.ArgumentParser, *, retrievers: Sequence[str] = RETRIEVERS
+) -> None:
     """`--model`, `-k`, `--filter`, `--retriever`, `--context-tokens`."""
     parser.add_argument(
         "--model",
@@ -57,7 +62,10 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
         help='only passages with this metadata, such as \'{"language": "zh"}\'',
     )
     parser.add_argument(
-        "--retriever", choices=("vector", "bm25"), default="vector", help="by meaning, or by words"
+        "--retriever",
+        choices=retrievers,
+        default="vector",
+        help="by meaning, by words, or both (default: vector)",
     )
     parser.add_argument(
         "--context-tokens",
