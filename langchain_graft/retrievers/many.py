@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -44,7 +45,10 @@ def search_many(
     else:
         texts = [query.text for query in queries]
         found = retriever.batch(
-            texts, _bounded(config), return_exceptions=True, **_taken(retriever, k)
+            texts,
+            _bounded(config),
+            return_exceptions=True,
+            **_taken(retriever, "_get_relevant_documents", k),
         )
     return _rankings(found, len(queries), k, filter)
 
@@ -64,10 +68,17 @@ async def asearch_many(
         found = await run_in_executor(
             compute_pool(), retriever.search_many, queries, k=k, filter=filter
         )
+    elif _is_sync(retriever):
+        return await run_in_executor(
+            None, search_many, retriever, queries, k=k, filter=filter, config=config
+        )
     else:
         texts = [query.text for query in queries]
         found = await retriever.abatch(
-            texts, _bounded(config), return_exceptions=True, **_taken(retriever, k)
+            texts,
+            _bounded(config),
+            return_exceptions=True,
+            **_taken(retriever, "_aget_relevant_documents", k),
         )
     return _rankings(found, len(queries), k, filter)
 
@@ -76,9 +87,19 @@ def _bounded(config: RunnableConfig | None) -> RunnableConfig:
     return {"max_concurrency": AT_ONCE, **(config or {})}
 
 
-def _taken(retriever: RetrieverLike, k: int) -> dict[str, Any]:
-    """A LangChain retriever is told how many are wanted, and may take no notice; others are not."""
-    return {"k": k} if isinstance(retriever, BaseRetriever) else {}
+def _taken(retriever: RetrieverLike, method: str, k: int) -> dict[str, Any]:
+    """A LangChain retriever whose method takes `k` is told how many are wanted."""
+    if not isinstance(retriever, BaseRetriever):
+        return {}
+    takes = signature(getattr(retriever, method)).parameters
+    any_other = any(one.kind is one.VAR_KEYWORD for one in takes.values())
+    return {"k": k} if "k" in takes or any_other else {}
+
+
+def _is_sync(retriever: RetrieverLike) -> bool:
+    """Whether it lacks an async method of its own: LangChain's knows no arguments."""
+    own = getattr(type(retriever), "_aget_relevant_documents", None)
+    return own is BaseRetriever._aget_relevant_documents  # noqa: SLF001
 
 
 def _rankings(
