@@ -20,7 +20,7 @@ from report import finish, print_table
 
 from langchain_graft import KnowledgeBase, create_rag_chain, load_chat_model
 from langchain_graft.chains import is_refusal
-from langchain_graft.chains.context import pack_documents
+from langchain_graft.chains.packing import pack_documents
 from langchain_graft.evaluation.bootstrap import Interval, paired_bootstrap
 from langchain_graft.evaluation.datasets import Question, load_questions
 from langchain_graft.evaluation.rag import AnswerRow, answer_summary, evaluate_answers
@@ -43,7 +43,8 @@ def peer(model: Any, retriever: Any) -> Runnable[Any, Any]:
     """LangChain's retrieval chain, over the same packed documents."""
 
     def pack(documents: Any) -> Any:
-        return pack_documents(documents, budget=CONTEXT_TOKENS, count_tokens=estimate_tokens)
+        packed = pack_documents(documents, budget=CONTEXT_TOKENS, count_tokens=estimate_tokens)
+        return packed.documents
 
     answering = create_stuff_documents_chain(model, PROMPT)
     asked = RunnableLambda(lambda state: state["input"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -42,6 +43,9 @@ class ScriptedChatModel(BaseChatModel):
     """
 
     script: list[str | AIMessage] = Field(default_factory=list)
+    reply: Callable[[str], str | AIMessage | None] | None = None
+    """Chooses a reply by the prompt's text, whatever the order of the calls; where it gives None,
+    the script goes on."""
     model: str = "scripted"
     _asked: list[list[BaseMessage]] = PrivateAttr(default_factory=list)
     _spoken: list[str] = PrivateAttr(default_factory=list)
@@ -116,12 +120,10 @@ class ScriptedChatModel(BaseChatModel):
         return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
 
     def _pieces(self, messages: list[BaseMessage]) -> list[ChatGenerationChunk]:
-        number = next(self._calls)
         self._asked.append(list(messages))
-        if number >= len(self.script):
-            msg = f"The script has {len(self.script)} replies; this was call {number + 1}"
-            raise AssertionError(msg)
-        reply = self.script[number]
+        reply = self.reply("\n".join(str(one.text) for one in messages)) if self.reply else None
+        if reply is None:
+            reply = self._next_of_script()
         message = AIMessage(content=reply) if isinstance(reply, str) else reply
         words = _PIECE.findall(message.text) or [message.text]
         pieces = [AIMessageChunk(content=word) for word in words[:-1]]
@@ -135,6 +137,13 @@ class ScriptedChatModel(BaseChatModel):
             usage_metadata=_usage(messages, words),
         )
         return [ChatGenerationChunk(message=piece) for piece in [*pieces, last]]
+
+    def _next_of_script(self) -> str | AIMessage:
+        number = next(self._calls)
+        if number >= len(self.script):
+            msg = f"The script has {len(self.script)} replies; this was call {number + 1}"
+            raise AssertionError(msg)
+        return self.script[number]
 
 
 class HashEmbeddings(Embeddings):

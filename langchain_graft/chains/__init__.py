@@ -5,46 +5,147 @@ from typing import TYPE_CHECKING
 from langchain_graft._lazy import lazy_exports
 
 __all__ = [
+    "ALONE_PROMPT",
     "ANSWERABLE_PROMPT",
     "CONDENSE_PROMPT",
     "PLAIN_RAG_PROMPT",
+    "PRINCIPLE_PROMPT",
     "RAG_PROMPT",
+    "ROUTE_PROMPT",
+    "STEPS_ANSWER_PROMPT",
+    "STEPS_PROMPT",
+    "STEP_BACK_ANSWER_PROMPT",
+    "STEP_PROMPT",
+    "TALK_PROMPT",
     "Citation",
+    "LeftOut",
     "RagInput",
     "RagOutput",
+    "RagSettings",
+    "Route",
+    "Step",
     "create_answerable_check",
+    "create_conversational_chain",
     "create_conversational_rag_chain",
+    "create_default_router",
+    "create_embedding_decider",
+    "create_model_decider",
+    "create_multi_step_chain",
+    "create_plain_chain",
     "create_rag_chain",
+    "create_rag_fusion_chain",
+    "create_refusing_chain",
+    "create_router",
+    "create_rule_decider",
+    "create_step_back_chain",
+    "default_routes",
     "find_citations",
     "is_refusal",
 ]
 
 if TYPE_CHECKING:
-    from langchain_graft.chains.answerable import create_answerable_check
-    from langchain_graft.chains.citations import find_citations
+    from langchain_graft.chains.answerable import (
+        create_answerable_check,
+    )
+    from langchain_graft.chains.citations import (
+        find_citations,
+    )
+    from langchain_graft.chains.conversation import (
+        create_conversational_chain,
+        create_conversational_rag_chain,
+    )
+    from langchain_graft.chains.deciders import (
+        create_embedding_decider,
+        create_model_decider,
+        create_rule_decider,
+    )
+    from langchain_graft.chains.default_router import (
+        create_default_router,
+        default_routes,
+    )
+    from langchain_graft.chains.multi_step import (
+        create_multi_step_chain,
+    )
+    from langchain_graft.chains.plain import (
+        create_plain_chain,
+        create_refusing_chain,
+    )
     from langchain_graft.chains.prompts import (
+        ALONE_PROMPT,
         ANSWERABLE_PROMPT,
         CONDENSE_PROMPT,
         PLAIN_RAG_PROMPT,
+        PRINCIPLE_PROMPT,
         RAG_PROMPT,
+        ROUTE_PROMPT,
+        STEP_BACK_ANSWER_PROMPT,
+        STEP_PROMPT,
+        STEPS_ANSWER_PROMPT,
+        STEPS_PROMPT,
+        TALK_PROMPT,
     )
-    from langchain_graft.chains.rag import create_conversational_rag_chain, create_rag_chain
-    from langchain_graft.chains.refusal import is_refusal
-    from langchain_graft.chains.types import Citation, RagInput, RagOutput
+    from langchain_graft.chains.rag import (
+        RagSettings,
+        create_rag_chain,
+    )
+    from langchain_graft.chains.rag_fusion import (
+        create_rag_fusion_chain,
+    )
+    from langchain_graft.chains.refusal import (
+        is_refusal,
+    )
+    from langchain_graft.chains.router import (
+        Route,
+        create_router,
+    )
+    from langchain_graft.chains.step_back import (
+        create_step_back_chain,
+    )
+    from langchain_graft.chains.types import (
+        Citation,
+        LeftOut,
+        RagInput,
+        RagOutput,
+        Step,
+    )
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
+            "ALONE_PROMPT": "prompts",
             "ANSWERABLE_PROMPT": "prompts",
             "CONDENSE_PROMPT": "prompts",
-            "PLAIN_RAG_PROMPT": "prompts",
             "Citation": "types",
+            "LeftOut": "types",
+            "PLAIN_RAG_PROMPT": "prompts",
+            "PRINCIPLE_PROMPT": "prompts",
             "RAG_PROMPT": "prompts",
+            "ROUTE_PROMPT": "prompts",
             "RagInput": "types",
             "RagOutput": "types",
+            "RagSettings": "rag",
+            "Route": "router",
+            "STEPS_ANSWER_PROMPT": "prompts",
+            "STEPS_PROMPT": "prompts",
+            "STEP_BACK_ANSWER_PROMPT": "prompts",
+            "STEP_PROMPT": "prompts",
+            "Step": "types",
+            "TALK_PROMPT": "prompts",
             "create_answerable_check": "answerable",
-            "create_conversational_rag_chain": "rag",
+            "create_conversational_chain": "conversation",
+            "create_conversational_rag_chain": "conversation",
+            "create_default_router": "default_router",
+            "create_embedding_decider": "deciders",
+            "create_model_decider": "deciders",
+            "create_multi_step_chain": "multi_step",
+            "create_plain_chain": "plain",
             "create_rag_chain": "rag",
+            "create_rag_fusion_chain": "rag_fusion",
+            "create_refusing_chain": "plain",
+            "create_router": "router",
+            "create_rule_decider": "deciders",
+            "create_step_back_chain": "step_back",
+            "default_routes": "default_router",
             "find_citations": "citations",
             "is_refusal": "refusal",
         },

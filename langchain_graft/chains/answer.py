@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessageChunk
-    from langchain_core.prompts import BasePromptTemplate
+    from langchain_core.prompt_values import PromptValue
 
 LANGUAGE_RULES = {
     "en": "Answer in the language of the question.",
@@ -28,15 +28,17 @@ LANGUAGE_RULES = {
 
 def create_answer_step(  # noqa: C901 (the same step twice, sync and async)
     model: BaseChatModel,
-    prompt: BasePromptTemplate[Any],
+    prompt: Runnable[dict[str, Any], PromptValue],
     *,
     check: Runnable[Mapping[str, Any], bool] | None = None,
     attribute: bool = True,
+    needs_context: bool = True,
 ) -> Runnable[Mapping[str, Any], dict[str, Any]]:
     """A step that passes on what comes, then streams `answer` in pieces, then `citations` once.
 
     It loops over the model's stream itself, so that closing the chain's stream stops the model at
-    the next token. Without documents, or when `check` says no, the answer is the refusal.
+    the next token. Without documents that it needs, or when `check` says no, the answer is the
+    refusal.
 
     Args:
         model: The chat model.
@@ -44,6 +46,7 @@ def create_answer_step(  # noqa: C901 (the same step twice, sync and async)
             `chat_history` and what else the state has.
         check: Says from the same variables whether the sources hold the answer.
         attribute: Give sentences without a mark the mark of the document that says it.
+        needs_context: Refuse when there are no documents.
     """
     generate: Runnable[dict[str, Any], BaseMessageChunk] = (prompt | model).with_config(  # type: ignore[assignment]
         run_name="generate"
@@ -55,7 +58,9 @@ def create_answer_step(  # noqa: C901 (the same step twice, sync and async)
             state += AddableDict(chunk)
             yield AddableDict(chunk)
         variables = _variables(state)
-        if not state["context"] or (check and not check.invoke(variables, config)):
+        if (needs_context and not state["context"]) or (
+            check and not check.invoke(variables, config)
+        ):
             yield _refused(state)
             return
         reader = _reader(state, attribute=attribute)
@@ -72,7 +77,9 @@ def create_answer_step(  # noqa: C901 (the same step twice, sync and async)
             state += AddableDict(chunk)
             yield AddableDict(chunk)
         variables = _variables(state)
-        if not state["context"] or (check and not await check.ainvoke(variables, config)):
+        if (needs_context and not state["context"]) or (
+            check and not await check.ainvoke(variables, config)
+        ):
             yield _refused(state)
             return
         reader = _reader(state, attribute=attribute)

@@ -1,153 +1,181 @@
-"""Documents on their way into a prompt: fetched, packed to a budget, stripped of control words."""
+"""Documents on their way into a prompt: fetched, compressed, packed to a budget."""
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever, RetrieverLike
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import run_in_executor
 
 from langchain_graft.chains.inputs import question_of
+from langchain_graft.chains.packing import CountTokens, pack_documents
+from langchain_graft.errors import RetrievalError
 from langchain_graft.models.compute import compute_pool
-from langchain_graft.models.tokens import estimate_tokens
 from langchain_graft.retrievers.filters import matches
+from langchain_graft.retrievers.fusion import check_weights
 from langchain_graft.retrievers.index import check_search
-from langchain_graft.sentences import sentence_spans
-from langchain_graft.source_text import source_text as source_text  # noqa: PLC0414 (told here too)
-from langchain_graft.source_text import without_control_words as without_control_words  # noqa: PLC0414 (told here too)
+from langchain_graft.retrievers.together import acall_together, call_together
+from langchain_graft.source_text import source_text
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
+    from langchain_core.documents.compressor import BaseDocumentCompressor
 
-CountTokens = Callable[[str], int]
+RETRIEVAL_SECONDS = 60.0
 
-_WORD = re.compile(r"[\u2e80-\u9fff]|[^\s\u2e80-\u9fff]+")
-_AROUND_TOKENS = 8
+RetrieverOf = Callable[[Mapping[str, Any]], "RetrieverLike | list[Document]"]
+Tell = Callable[["Sequence[Document]"], dict[str, Any]]
+_SETTINGS = ("k", "filter", "weights", "budget")
 
 
-def create_retrieval_step(
-    retriever: RetrieverLike, *, budget: int | None, count_tokens: CountTokens
-) -> Runnable[Mapping[str, Any], list[Document]]:
-    """A step from `{"question"}` to the documents that go into the prompt.
+def create_retrieval_step(  # noqa: C901 (the same step twice, sync and async)
+    retriever: RetrieverLike | RetrieverOf,
+    *,
+    budget: int | None,
+    count_tokens: CountTokens,
+    compressor: BaseDocumentCompressor | None = None,
+    timeout_seconds: float | None = RETRIEVAL_SECONDS,
+    tell: Tell | None = None,
+) -> Runnable[Mapping[str, Any], dict[str, Any]]:
+    """A step from a question to `context`, `left_out` and `warnings`.
 
-    `k` and `filter` of `config["configurable"]` are read here and nowhere below. `k` reaches any
-    retriever, the filter those of ours; both are applied to what comes back in any case.
+    `k`, `filter`, `weights` and `budget` of `config["configurable"]` are read here and nowhere
+    below. `k` reaches any retriever, the filter those of ours, the weights those of ours that fuse;
+    `k` and filter are applied to what comes back in any case.
 
     Args:
-        retriever: Any LangChain retriever, or a Runnable from a question to documents.
-        budget: Most tokens of all documents together; None: no limit.
+        retriever: Any LangChain retriever, or a Runnable from a question to documents; or a
+            function from a chain's state to one, or to documents that were found before.
+        budget: Most tokens of all documents together; None: no limit. That of a call goes before.
         count_tokens: Text to its number of tokens.
+        compressor: What is done to the documents before they are packed.
+        timeout_seconds: Most time for the retriever to answer; None: no limit. One that has a
+            `timeout_seconds` itself, as `FusionRetriever` has, is trusted to hold to it.
+        tell: What else the step gives, from the documents that were found.
+
+    Raises:
+        RetrievalError: In a run: the retriever took too long.
+        ValueError: In a run: a setting of the call can not be used.
     """
-    takes = _taken_by(retriever)
 
-    def kept(documents: Sequence[Document], asked: Mapping[str, Any]) -> list[Document]:
-        passed = [
-            document for document in documents if matches(asked.get("filter"), document.metadata)
-        ]
-        return pack_documents(passed[: asked.get("k")], budget=budget, count_tokens=count_tokens)
+    def passed(found: Sequence[Document], asked: Mapping[str, Any]) -> list[Document]:
+        where = asked.get("filter")
+        return [one for one in found if matches(where, one.metadata)][: asked.get("k")]
 
-    def retrieve(state: Mapping[str, Any], config: RunnableConfig) -> list[Document]:
-        asked = _asked(config)
-        return kept(retriever.invoke(question_of(state), config, **takes(asked)), asked)
+    def given(
+        found: Sequence[Document], left: Sequence[Document], asked: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        most = asked.get("budget", budget)
+        context, left_out = pack_documents(left, budget=most, count_tokens=count_tokens)
+        told = tell(found) if tell else {}
+        return {**told, "context": context, "left_out": left_out, "warnings": _warnings(left)}
 
-    async def aretrieve(state: Mapping[str, Any], config: RunnableConfig) -> list[Document]:
-        asked = _asked(config)
-        found = await retriever.ainvoke(question_of(state), config, **takes(asked))
-        return await run_in_executor(compute_pool(), kept, found, asked)  # it counts tokens
+    def retrieve(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        asked, question = _asked(config), question_of(state)
+        source = retriever if isinstance(retriever, Runnable) else retriever(state)
+        if isinstance(source, list):
+            return given(source, source, asked)
+        found = passed(_search(source, question, config, asked, timeout_seconds), asked)
+        if not (compressor and found):
+            return given(found, found, asked)
+        callbacks = config.get("callbacks")
+        return given(found, compressor.compress_documents(found, question, callbacks), asked)
+
+    async def aretrieve(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        asked, question = _asked(config), question_of(state)
+        source = retriever if isinstance(retriever, Runnable) else retriever(state)
+        if isinstance(source, list):
+            return await _off_the_loop(given, source, source, asked)
+        found = passed(await _asearch(source, question, config, asked, timeout_seconds), asked)
+        if not (compressor and found):
+            return await _off_the_loop(given, found, found, asked)
+        callbacks = config.get("callbacks")
+        left = await compressor.acompress_documents(found, question, callbacks)
+        return await _off_the_loop(given, found, left, asked)
 
     return RunnableLambda(retrieve, aretrieve, name="retrieve_documents")
 
 
-def _taken_by(retriever: RetrieverLike) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Which settings of a call a retriever takes: `filter` is a dialect of ours, `k` is not."""
+def _search(
+    retriever: RetrieverLike,
+    question: str,
+    config: RunnableConfig,
+    asked: Mapping[str, Any],
+    timeout_seconds: float | None,
+) -> list[Document]:
+    settings = _taken_by(retriever, asked)
+    if _bounds_itself(retriever):
+        return retriever.invoke(question, config, **settings)
+    calls = [lambda: retriever.invoke(question, config, **settings)]
+    return _found(call_together(calls, timeout_seconds=timeout_seconds)[0])
+
+
+async def _asearch(
+    retriever: RetrieverLike,
+    question: str,
+    config: RunnableConfig,
+    asked: Mapping[str, Any],
+    timeout_seconds: float | None,
+) -> list[Document]:
+    settings = _taken_by(retriever, asked)
+    if _bounds_itself(retriever):
+        return await retriever.ainvoke(question, config, **settings)
+    calls = [retriever.ainvoke(question, config, **settings)]
+    return _found((await acall_together(calls, timeout_seconds=timeout_seconds))[0])
+
+
+async def _off_the_loop(given: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """What packs documents counts their tokens."""
+    return await run_in_executor(compute_pool(), given, *arguments)
+
+
+def _taken_by(retriever: RetrieverLike, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Which settings of a call a retriever takes: all but `k` are a dialect of ours."""
+    names: tuple[str, ...] = ()
     if hasattr(retriever, "search_many"):
-        return dict
-    if isinstance(retriever, BaseRetriever):
-        return lambda asked: {"k": asked["k"]} if "k" in asked else {}
-    return lambda _: {}
+        names = ("k", "filter", "weights") if hasattr(retriever, "weights") else ("k", "filter")
+    elif isinstance(retriever, BaseRetriever):
+        names = ("k",)
+    return {name: asked[name] for name in names if name in asked}
+
+
+def _bounds_itself(retriever: RetrieverLike) -> bool:
+    return getattr(retriever, "timeout_seconds", None) is not None
 
 
 def _asked(config: RunnableConfig) -> dict[str, Any]:
-    """`k` and `filter` of a call, checked."""
+    """The settings of a call, checked."""
     given = config.get("configurable", {})
-    asked = {name: given[name] for name in ("k", "filter") if given.get(name) is not None}
+    asked = {name: given[name] for name in _SETTINGS if given.get(name) is not None}
     check_search(asked.get("k", 1), asked.get("filter"))
+    if "weights" in asked:
+        check_weights(asked["weights"], count=len(asked["weights"]))
+    if "budget" in asked:
+        _check_budget(asked["budget"])
     return asked
 
 
-def pack_documents(
-    documents: Sequence[Document], *, budget: int | None, count_tokens: CountTokens
-) -> list[Document]:
-    """The documents that fit into a budget of tokens, in their order.
+def _check_budget(budget: object) -> None:
+    if not isinstance(budget, SupportsIndex) or budget.__index__() < 1:
+        msg = f"budget must be a whole number of tokens, 1 or more, not {budget!r}"
+        raise ValueError(msg)
 
-    A document that does not fit whole gives the sentences from its beginning that do, if they are
-    about half of it or more. The first one gives what fits in any case, if need be up to a word
-    within its first sentence. What comes behind is left out, unless it fits whole.
 
-    Args:
-        documents: Best first.
-        budget: Most tokens of all together, titles included; None: all documents.
-        count_tokens: Text to its number of tokens.
-    """
-    if budget is None:
-        return list(documents)
+def _found(found: list[Document] | Exception) -> list[Document]:
+    if isinstance(found, TimeoutError):
+        raise RetrievalError([str(found) or "TimeoutError"]) from found
+    if isinstance(found, Exception):
+        raise found
+    return found
 
-    def tokens_of(document: Document) -> int:
-        return count_tokens(source_text(document)) + _AROUND_TOKENS
 
-    packed: list[Document] = []
-    left = budget
-    for document in documents:
-        tokens = tokens_of(document)
-        if tokens > left and (not packed or tokens < 2 * left):
-            ends = _ends(document.page_content, within_sentences=not packed)
-            document = _shortened(document, ends, left, tokens_of)  # noqa: PLW2901
-            tokens = tokens_of(document)
-        if tokens <= left and document.page_content:
-            packed.append(document)
-            left -= tokens
-    return packed
+def _warnings(documents: Sequence[Document]) -> list[str]:
+    """What retrievers say that went wrong, once each."""
+    return list(dict.fromkeys(w for one in documents for w in one.metadata.get("warnings", ())))
 
 
 def numbered_sources(documents: Sequence[Document]) -> str:
     """The documents as a prompt shows them, each under its number."""
     return "\n\n".join(f"[{n}] {source_text(document)}" for n, document in enumerate(documents, 1))
-
-
-def token_counter_of(model: object) -> CountTokens:
-    """How a model counts tokens, where it says so itself; otherwise an estimate.
-
-    LangChain's own default asks the network for a tokenizer, which this never does.
-    """
-    own = isinstance(model, BaseChatModel) and model.custom_get_token_ids is not None
-    return model.get_num_tokens if own else estimate_tokens  # type: ignore[attr-defined]
-
-
-def _ends(text: str, *, within_sentences: bool) -> Iterator[Sequence[int]]:
-    """Where a text may be cut, the best places first."""
-    yield [span.end for span in sentence_spans(text)]
-    if within_sentences:
-        yield [word.end() for word in _WORD.finditer(text)]
-        yield range(len(text) + 1)
-
-
-def _shortened(
-    document: Document,
-    places: Iterable[Sequence[int]],
-    room: int,
-    tokens_of: Callable[[Document], int],
-) -> Document:
-    """The document up to the last place at which it has at most `room` tokens; empty if none."""
-
-    def until(end: int) -> Document:
-        return document.model_copy(update={"page_content": document.page_content[:end]})
-
-    for ends in places:
-        if fitting := bisect_right(ends, room, key=lambda end: tokens_of(until(end))):
-            return until(ends[fitting - 1])
-    return until(0)

@@ -5,7 +5,9 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, convert_to_messages
 
-_MADE_HERE = frozenset({"question", "context", "answer", "citations"})
+from langchain_graft.chains.types import RagInput, RagOutput
+
+_MADE_HERE = frozenset(RagOutput.__annotations__) - frozenset(RagInput.__annotations__)
 MOST_QUESTION_CHARACTERS = 10_000
 MOST_MESSAGES = 12
 """How much of a conversation is told to the model that rewrites a question."""

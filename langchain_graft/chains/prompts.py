@@ -1,7 +1,8 @@
 """The prompts of the chains. Each takes the variables that its chain fills, and can be replaced."""
 
-from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 
+from langchain_graft.chains.inputs import MOST_MESSAGES
 from langchain_graft.models.asking import require_variables as require_variables  # noqa: PLC0414 (told here too)
 
 _SYSTEM = "You answer questions from numbered sources, and from nothing else."
@@ -51,5 +52,143 @@ CONDENSE_PROMPT = ChatPromptTemplate.from_messages(
     [
         ("system", _CONDENSE),
         ("human", "Conversation:\n{conversation}\n\nLast question: {input}\n\nRewritten question:"),
+    ]
+)
+
+
+# Own wording.
+TALK_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "system",
+            """\
+You are the friendly assistant of a collection of documents. Reply in one or two short sentences. \
+You do not have the documents before you now, so state no facts; invite the user to ask about \
+them. {language_rule}""",
+        ),
+        MessagesPlaceholder("chat_history", optional=True, n_messages=MOST_MESSAGES),
+        ("human", "{input}"),
+    ]
+)
+
+# Own wording, for the model alone.
+ALONE_PROMPT = ChatPromptTemplate.from_messages(
+    [("human", "{input}\n\nAnswer in one or two sentences. {language_rule}")]
+)
+
+# Zheng et al., Take a Step Back (2023), appendix: the step-back question is answered first, and its
+# answer put before the original question. Shortened.
+PRINCIPLE_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "human",
+            """\
+{step_back_question}
+
+Answer in a few sentences, with the facts, names and dates that you are sure of. {language_rule}""",
+        )
+    ]
+)
+STEP_BACK_ANSWER_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "human",
+            """\
+I am going to ask you a question. Your answer should not contradict the following background where \
+it is relevant. Otherwise, ignore it.
+
+{step_back_question}
+{principle}
+
+Question: {input}
+
+Answer the question in one or two sentences. {language_rule}""",
+        )
+    ]
+)
+
+# Own wording, after the examples of Press et al. (2022), self-ask, and the numbered references of
+# Khot et al., Decomposed Prompting (2022).
+STEPS_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "system",
+            """\
+You plan how to look up the answer to a question: write the simple questions that have to be \
+answered one after another, at most {n}, one per line. Where a question needs the answer to an \
+earlier one, write #1 for the answer to the first, #2 for the second. If the question asks for \
+one fact that can be looked up at once, reply only: NONE""",
+        ),
+        MessagesPlaceholder("examples", optional=True),
+        ("human", "Question: {input}"),
+    ]
+)
+STEPS_EXAMPLES = {
+    "en": [
+        (
+            "Question: In which country was the director of the film Solaris born?",
+            "Who directed the film Solaris?\nIn which country was #1 born?",
+        ),
+        ("Question: How high is Mount Kenya?", "NONE"),
+        (
+            "Question: Who lived longer, Alan Turing or Kurt Gödel?",
+            "How old was Alan Turing when he died?\nHow old was Kurt Gödel when he died?",
+        ),
+        ("Question: When did the ship Vasa sink?", "NONE"),
+    ],
+    "zh": [
+        (
+            "Question: 《红楼梦》作者的祖父叫什么名字？",
+            "《红楼梦》的作者是谁？\n请问#1的祖父叫什么名字？",
+        ),
+        ("Question: 黄河发源于哪里？", "NONE"),
+        ("Question: 鲁迅和老舍谁先出生？", "鲁迅是哪年出生的？\n老舍是哪年出生的？"),
+        ("Question: 长城有多长？", "NONE"),
+    ],
+}
+
+# PLAIN_RAG_PROMPT with a shorter answer: it is put into the next question.
+STEP_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        ("system", _SYSTEM),
+        (
+            "human",
+            _SOURCES_FIRST + "Answer with a name, a number, a date or a few words, no sentence. "
+            "{language_rule}",
+        ),
+    ]
+)
+STEPS_ANSWER_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        ("system", _SYSTEM),
+        (
+            "human",
+            """\
+Sources:
+
+{sources}
+
+What was found out:
+{steps_told}
+
+Question: {input}
+
+Answer the question in one or two sentences from the sources. {language_rule}""",
+        ),
+    ]
+)
+
+# Own wording.
+ROUTE_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "system",
+            """\
+You sort questions, and never answer them. The kinds of questions are:
+{routes}
+Reply with the name of the kind that fits best, nothing else.""",
+        ),
+        MessagesPlaceholder("examples", optional=True),
+        ("human", "Question: {input}\nKind:"),
     ]
 )

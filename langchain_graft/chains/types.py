@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NotRequired
+from typing import Literal, NotRequired
 
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
@@ -37,13 +37,51 @@ class Citation(TypedDict):
     """Whether those words hold what the sentence says."""
 
 
+class LeftOut(TypedDict):
+    """What was found and had no room in the prompt."""
+
+    document_id: str | None
+    source_id: str | None
+    reason: Literal["budget", "cut"]
+    """The whole document is left out, or its last sentences."""
+    tokens: int
+    """How many were left out."""
+
+
+class Step(TypedDict):
+    """A question that was answered on the way to the answer."""
+
+    question: str
+    """As it was searched: with earlier answers filled in."""
+    answer: str
+    documents: list[Document]
+    """Those that the answer stands on; none when it was not found."""
+
+
 class RagOutput(TypedDict):
-    """What a chain gives: LangChain's own retrieval-chain keys, and the citations."""
+    """What a chain gives: LangChain's own retrieval-chain keys, and the citations.
+
+    Other keys that were given pass through.
+    """
 
     input: str
     chat_history: list[BaseMessage]
     question: NotRequired[str]
     """In a conversation: the question as it was rewritten, searched and answered."""
+    route: NotRequired[str]
+    """From a router: the route that was taken."""
+    queries: NotRequired[list[str]]
+    """From RAG-Fusion: the queries that found the documents, those of the best one first."""
+    step_back_question: NotRequired[str]
+    """From step-back: the more general question; empty when the model gave none."""
+    principle: NotRequired[str]
+    """From step-back without a retriever: the answer to the step-back question."""
+    steps: NotRequired[list[Step]]
+    """From several steps: what was asked on the way; none for a simple question."""
     context: list[Document]
+    left_out: list[LeftOut]
+    """What was found and did not fit into the budget, best first."""
+    warnings: list[str]
+    """What did not work while documents were looked for, such as a retriever that failed."""
     answer: str
     citations: list[Citation]

@@ -11,14 +11,10 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_graft.chains import create_rag_chain
-from langchain_graft.chains.context import (
-    numbered_sources,
-    pack_documents,
-    source_text,
-    token_counter_of,
-    without_control_words,
-)
+from langchain_graft.chains.context import numbered_sources
+from langchain_graft.chains.packing import pack_documents, token_counter_of
 from langchain_graft.models.tokens import estimate_tokens
+from langchain_graft.source_text import source_text, without_control_words
 from langchain_graft.testing import HashEmbeddings, ScriptedChatModel
 
 CONTROL_WORDS = [
@@ -114,7 +110,7 @@ def test_a_document_is_shown_under_its_title_heading_and_question():
 
 def pack(*texts, budget):
     documents = [Document(id=str(n), page_content=text) for n, text in enumerate(texts)]
-    packed = pack_documents(documents, budget=budget, count_tokens=words)
+    packed = pack_documents(documents, budget=budget, count_tokens=words).documents
     return [document.page_content for document in packed]
 
 
@@ -136,7 +132,7 @@ def test_a_document_that_does_not_fit_gives_its_first_sentences():
     ids=["table", "words", "Chinese", "one word"],
 )
 def test_the_first_document_gives_what_fits_even_without_sentences(text):
-    [packed] = pack_documents(
+    [packed], _ = pack_documents(
         [Document(page_content=text)], budget=800, count_tokens=estimate_tokens
     )
     assert text.startswith(packed.page_content)
@@ -145,7 +141,7 @@ def test_the_first_document_gives_what_fits_even_without_sentences(text):
 
 def test_the_budget_holds_though_tokens_are_dense_at_the_beginning():
     text = "苹果公司发布了一台电脑。" * 80 + "An English sentence with many letters. " * 80
-    [packed] = pack_documents(
+    [packed], _ = pack_documents(
         [Document(page_content=text)], budget=800, count_tokens=estimate_tokens
     )
     assert 700 < estimate_tokens(packed.page_content) <= 800
@@ -181,10 +177,26 @@ def test_a_filter_of_ours_is_not_told_to_a_foreign_retriever_but_holds():
     assert len(chain.invoke("Who founded Apple?", {"configurable": {"k": 1}})["context"]) == 1
 
 
+def test_what_was_left_out_is_told_with_its_tokens():
+    texts = ["One two three four five. Six seven eight nine ten. Eleven.", "b " * 400, "c"]
+    documents = [
+        Document(id=str(n), page_content=text, metadata={"source_id": f"{n}.md"} if n else {})
+        for n, text in enumerate(texts)
+    ]
+    packed, left_out = pack_documents(documents, budget=28, count_tokens=words)
+    assert [document.id for document in packed] == ["0", "2"]
+    assert left_out == [
+        {"document_id": "1", "source_id": "1.md", "reason": "budget", "tokens": 408}
+    ]
+    _, left_out = pack_documents(documents[:1], budget=18, count_tokens=words)
+    assert left_out == [{"document_id": "0", "source_id": None, "reason": "cut", "tokens": 1}]
+    assert pack_documents(documents, budget=None, count_tokens=words).left_out == []
+
+
 def test_packing_changes_no_document_that_it_was_given():
     document = Document(id="1", page_content="One two three. Four five six.", metadata={"n": 1})
     before = document.model_copy(deep=True)
-    short = pack_documents([document], budget=12, count_tokens=words)
+    short, _ = pack_documents([document], budget=12, count_tokens=words)
     assert document == before
     assert short[0].id == "1"
     assert short[0].metadata == {"n": 1}
@@ -193,10 +205,13 @@ def test_packing_changes_no_document_that_it_was_given():
 @given(st.lists(st.text("ab .。\n", max_size=80), max_size=6), st.integers(0, 80))
 def test_packed_documents_are_within_the_budget(texts, budget):
     documents = [Document(page_content=text) for text in texts]
-    packed = pack_documents(documents, budget=budget, count_tokens=estimate_tokens)
+    packed, left_out = pack_documents(documents, budget=budget, count_tokens=estimate_tokens)
     assert sum(estimate_tokens(source_text(document)) for document in packed) <= budget
     begins = iter(texts)
     assert all(any(text.startswith(d.page_content) for text in begins) for d in packed)
+    whole = len(packed) - sum(one["reason"] == "cut" for one in left_out)
+    assert whole + len(left_out) == len(documents)
+    assert all(one["tokens"] > 0 for one in left_out)
 
 
 def test_the_budget_of_a_chain_bounds_its_prompt(create_chain, retriever):
