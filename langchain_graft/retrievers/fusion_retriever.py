@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Self
 
@@ -160,7 +161,7 @@ class FusionRetriever(BaseRetriever):
             await find()
         if self.rewriter and (numbers := self._to_rewrite(search)):
             texts = [as_query(queries[number]).text for number in numbers]
-            rewritten = await self.rewriter.abatch(texts, ask["config"], return_exceptions=True)
+            rewritten = await _arewritten(self.rewriter, texts, ask["config"])
             _rewrite(search, numbers, rewritten)
         await find()
         found = await run_in_executor(compute_pool(), self._fused, search, weights)
@@ -236,6 +237,19 @@ class FusionRetriever(BaseRetriever):
     ) -> list[Document]:
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
         return (await self.asearch_many([query], config=config, **asked))[0]
+
+
+async def _arewritten(
+    rewriter: Runnable[str, list[Query]], texts: Sequence[str], config: RunnableConfig
+) -> Sequence[list[Query] | Exception]:
+    """What `abatch` would give; but that takes a cancelled call for a result."""
+    at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def rewrite(text: str) -> list[Query]:
+        async with at_once:
+            return await rewriter.ainvoke(text, config)
+
+    return await acall_together([rewrite(text) for text in texts], timeout_seconds=None)
 
 
 def _rewrite(
