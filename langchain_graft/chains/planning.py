@@ -69,9 +69,10 @@ def read_plan(reply: str, *, most: int, question: str) -> Plan:
 
     A plan of one question, or one that refers to an answer which is not there yet, is none.
     """
-    questions = read_queries(reply, n=most, original=question)
-    if says_none(reply) or (len(questions) == 1 and not _references(questions[0])):
+    listed = read_queries(reply, n=most)
+    if says_none(reply) or (len(listed) == 1 and not _references(listed[0])):
         return Plan([])
+    questions = read_queries(reply, n=most, original=question)
     known = all(
         0 < reference <= before
         for before, asked in enumerate(questions)

@@ -24,6 +24,8 @@ examples:
   graft ask "Who founded Apple?" --kb my-kb
   graft ask "谁创办了苹果公司？" --kb my-kb --filter '{"language": "zh"}'
   graft ask "Who founded Apple?" --kb my-kb --model openai:gpt-4.1-mini --json
+  graft ask "Who led Apple from 1983 to 1985?" --kb my-kb --chain step-back --retriever hybrid
+  graft ask "Where was the founder of MITS born?" --kb my-kb --chain auto
 """
 
 
@@ -31,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("question", metavar="QUESTION")
     add_kb(parser)
-    parser.add_argument("--chain", choices=("rag",), default="rag", help="how it is answered")
     add_answering(parser)
     add_json(parser)
 
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Ask, and show the answer with its sources."""
     from langchain_graft.chains.inputs import as_input  # noqa: PLC0415
-    from langchain_graft.cli.console import print_json, print_sources, progress  # noqa: PLC0415
+    from langchain_graft.cli.console import print_json, print_told, progress  # noqa: PLC0415
 
     as_input(arguments.question)
     with progress() as on_progress:
@@ -49,8 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(output_as_json(chain.invoke(arguments.question)))
         return 0
-    output = print_answer(chain, arguments.question)
-    print_sources(output["context"], output["citations"])
+    print_told(print_answer(chain, arguments.question))
     return 0
 
 
@@ -62,12 +62,13 @@ def print_answer(chain: Runnable[Any, Any], question: Any) -> dict[str, Any]:
     """
     from langchain_core.runnables.utils import AddableDict  # noqa: PLC0415
 
-    from langchain_graft.cli.console import OUT, printable  # noqa: PLC0415
+    from langchain_graft.cli.console import OUT, print_way, printable  # noqa: PLC0415
 
     output = AddableDict()
     with closing(chain.stream(question)) as chunks:  # type: ignore[type-var]
         for chunk in chunks:
             output += chunk
+            print_way(chunk)
             OUT.out(printable(chunk.get("answer", "")), end="", highlight=False)
     OUT.print()
     return dict(output)
@@ -75,11 +76,6 @@ def print_answer(chain: Runnable[Any, Any], question: Any) -> dict[str, Any]:
 
 def output_as_json(output: dict[str, Any]) -> dict[str, Any]:
     """A chain's output as plain values."""
-    from langchain_graft.cli.console import document_as_json  # noqa: PLC0415
+    from langchain_graft.cli.console import as_json  # noqa: PLC0415
 
-    return {
-        "input": output["input"],
-        "context": [document_as_json(document) for document in output["context"]],
-        "answer": output["answer"],
-        "citations": output["citations"],
-    }
+    return {key: as_json(value) for key, value in output.items() if key != "chat_history"}

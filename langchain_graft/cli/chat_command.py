@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from langchain_graft.cli.options import add_answering, add_kb, load_model, open_filled
+from langchain_graft.cli.options import add_answering, add_kb, load_model, make_chain, open_filled
 
 if TYPE_CHECKING:
     import argparse
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   graft chat --kb my-kb
+  graft chat --kb my-kb --chain auto --retriever hybrid
   printf 'Who founded Apple?\\nWhen was he born?\\n' | graft chat --kb my-kb
 
 Questions may refer to what was said before. /new begins a new conversation, /exit ends.
@@ -28,19 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Talk until the end of the input."""
-    from langchain_graft.chains import create_conversational_rag_chain  # noqa: PLC0415
+    from langchain_graft.chains import create_conversational_chain  # noqa: PLC0415
     from langchain_graft.chains.inputs import MOST_MESSAGES  # noqa: PLC0415
     from langchain_graft.cli.ask_command import print_answer  # noqa: PLC0415
-    from langchain_graft.cli.console import ERR, print_sources, progress  # noqa: PLC0415
+    from langchain_graft.cli.console import ERR, print_told, progress  # noqa: PLC0415
     from langchain_graft.cli.main import exit_code  # noqa: PLC0415
 
     with progress() as on_progress:
         kb = open_filled(arguments.kb, on_progress)
         model = load_model(arguments, on_progress)
-    retriever = kb.retriever(arguments.retriever, k=arguments.k, filter=arguments.filter)
-    chain = create_conversational_rag_chain(
-        model, retriever, context_tokens=arguments.context_tokens
-    )
+    chain = create_conversational_chain(model, make_chain(arguments, kb, model))
     history: list[Any] = []
     for question in _questions():
         if question == "/new":
@@ -55,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
                 raise
             ERR.print(f"\n{error or 'Stopped.'}", style="red")
             continue
-        print_sources(output["context"], output["citations"])
+        print_told(output)
         history += [("human", question), ("ai", output["answer"])]
         history = history[-MOST_MESSAGES:]
     return 0

@@ -27,7 +27,7 @@ except ImportError as error:
     raise MissingExtraError("knowledge-base") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from langchain_core.documents import Document
 
@@ -120,6 +120,39 @@ def printable(text: str) -> str:
     return _TERMINAL_CONTROL.sub("", text)
 
 
+def print_told(output: Mapping[str, Any]) -> None:
+    """What a chain gives beside the answer: its sources, what is amiss, what had no room."""
+    print_sources(output["context"], output["citations"])
+    for warning in output["warnings"]:
+        ERR.print(Text(printable(f"Warning: {warning}"), style="yellow"))
+    if left_out := output["left_out"]:
+        names = dict.fromkeys(
+            str(one["source_id"] or one["document_id"] or "?") for one in left_out
+        )
+        tokens = sum(one["tokens"] for one in left_out)
+        OUT.print(
+            Text(
+                printable(f"Left out, {tokens} tokens over --context-tokens: {', '.join(names)}"),
+                style="dim",
+            )
+        )
+
+
+def print_way(chunk: Mapping[str, Any]) -> None:
+    """How the answer is come by, as far as a chunk of a chain's stream says it."""
+    for line in _way(chunk):
+        OUT.print(Text(printable(line), style="dim"))
+
+
+def as_json(value: Any) -> Any:
+    """What a chain gives, as plain values."""
+    if isinstance(value, list):
+        return [as_json(one) for one in value]
+    if isinstance(value, dict):
+        return {key: as_json(one) for key, one in value.items()}
+    return document_as_json(value) if hasattr(value, "page_content") else value
+
+
 def document_as_json(document: Document) -> dict[str, Any]:
     """A document as plain values."""
     return {
@@ -127,6 +160,16 @@ def document_as_json(document: Document) -> dict[str, Any]:
         "page_content": document.page_content,
         "metadata": document.metadata,
     }
+
+
+def _way(output: Mapping[str, Any]) -> list[str]:
+    lines = [f"Route: {output['route']}"] if "route" in output else []
+    lines += [f"Searched: {' | '.join(queries)}"] if (queries := output.get("queries")) else []
+    if step_back := output.get("step_back_question"):
+        lines.append(f"Step back: {step_back}")
+    return lines + [
+        f"Step: {step['question']} {step['answer'] or '-'}" for step in output.get("steps", ())
+    ]
 
 
 def _place(document: Document) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import Runnable
@@ -21,6 +21,7 @@ DEFAULT_K = 5
 CONTEXT_TOKENS = 800
 ANSWER_TOKENS = 256
 RETRIEVERS = ("vector", "bm25", "hybrid")
+CHAINS = ("rag", "rag-fusion", "step-back", "multi-step", "auto")
 
 
 def add_kb(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_answering(
     parser: argparse.ArgumentParser, *, retrievers: Sequence[str] = RETRIEVERS
 ) -> None:
-    """`--model`, `-k`, `--filter`, `--retriever`, `--context-tokens`."""
+    """`--chain`, `--model`, `-k`, `--filter`, `--retriever`, `--context-tokens`."""
+    parser.add_argument(
+        "--chain",
+        choices=CHAINS,
+        default="rag",
+        help="how it is answered: the question looked up (rag), also in other words (rag-fusion) "
+        "or more generally (step-back), question by question (multi-step), or what suits it "
+        "(auto) (default: rag)",
+    )
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
@@ -106,10 +115,20 @@ def make_chain(
     arguments: argparse.Namespace, kb: KnowledgeBase, model: BaseChatModel
 ) -> Runnable[Any, Any]:
     """The chain that was asked for."""
-    from langchain_graft.chains import create_rag_chain  # noqa: PLC0415
+    from langchain_graft import chains  # noqa: PLC0415
 
+    create: dict[str, Callable[..., Runnable[Any, Any]]] = {
+        "rag": chains.create_rag_chain,
+        "rag-fusion": chains.create_rag_fusion_chain,
+        "step-back": chains.create_step_back_chain,
+        "multi-step": chains.create_multi_step_chain,
+        "auto": chains.create_default_router,
+    }
     retriever = kb.retriever(arguments.retriever, k=arguments.k, filter=arguments.filter)
-    return create_rag_chain(model, retriever, context_tokens=arguments.context_tokens)
+    settings: dict[str, Any] = {"context_tokens": arguments.context_tokens}
+    if arguments.chain == "rag-fusion":
+        settings["weakness"] = kb.weakness
+    return create[arguments.chain](model, retriever, **settings)
 
 
 def positive(text: str) -> int:

@@ -14,7 +14,7 @@ def sources(output):
 def test_ask_gives_one_json_document_with_the_keys_of_the_contract(filled):
     question = "Who founded Apple in April 1976?"
     output = filled.json("ask", question, "--kb", "kb", "-k", 2, *MODEL)
-    assert set(output) == {"input", "context", "answer", "citations"}
+    assert set(output) == {"input", "context", "left_out", "warnings", "answer", "citations"}
     assert output["input"] == question
     assert sources(output)[0] == "apple.md"
     assert len(output["context"]) == 2
@@ -25,6 +25,29 @@ def test_ask_gives_one_json_document_with_the_keys_of_the_contract(filled):
         assert cited == citation["cited_text"]
         marked = output["answer"][citation["start_index"] : citation["end_index"]]
         assert f"[{citation['marker']}]" in marked
+
+
+@pytest.mark.parametrize(
+    ("chain", "question", "more"),
+    [
+        ("rag-fusion", "Who founded Apple?", {"queries"}),
+        ("step-back", "Who founded Apple?", {"step_back_question"}),
+        ("multi-step", "Who founded Apple?", {"steps"}),
+        ("auto", "Hello!", {"route"}),
+    ],
+)
+def test_every_chain_can_be_asked(filled, chain, question, more):
+    told = ("ask", question, "--kb", "kb", "--chain", chain, "--retriever", "hybrid", *MODEL)
+    output = filled.json(*told)
+    keys = {"input", "context", "left_out", "warnings", "answer", "citations"}
+    assert set(output) == keys | more
+    assert output["answer"]
+
+
+def test_what_had_no_room_is_told(filled):
+    told = ("ask", "Who founded Apple?", "--kb", "kb", "--context-tokens", 40, *MODEL)
+    assert "Left out," in filled(*told).stdout
+    assert filled.json(*told)["left_out"][0]["tokens"] > 0
 
 
 def test_a_question_in_chinese_finds_the_document_in_chinese(filled):

@@ -4,11 +4,12 @@ import json
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableGenerator, RunnableLambda
+from langchain_core.runnables.utils import AddableDict
 
 from langchain_graft.chains import create_rag_chain
 from langchain_graft.cli.ask_command import output_as_json, print_answer
-from langchain_graft.cli.console import print_json, print_sources, print_table
+from langchain_graft.cli.console import print_json, print_sources, print_table, print_told
 from langchain_graft.cli.ingest_command import print_report
 from langchain_graft.knowledge_base import IngestReport
 from langchain_graft.testing import ScriptedChatModel
@@ -91,10 +92,48 @@ def test_an_output_as_json_has_the_keys_of_the_contract():
         "context": [document],
         "answer": "A",
         "citations": [],
+        "steps": [{"question": "?", "answer": "A", "documents": [document]}],
     }
+    plain = {"id": "1", "page_content": "A", "metadata": {"page": 1}}
     assert output_as_json(output) == {
         "input": "?",
-        "context": [{"id": "1", "page_content": "A", "metadata": {"page": 1}}],
+        "context": [plain],
         "answer": "A",
         "citations": [],
+        "steps": [{"question": "?", "answer": "A", "documents": [plain]}],
     }
+
+
+def test_how_an_answer_was_come_by_is_shown_before_it(capsys):
+    chunks = [
+        {"route": "multi-step"},
+        {"queries": ["Who?", "Which?"]},
+        {"step_back_question": "Why\x1b[2J?"},
+        {"steps": [{"question": "Who is #1?", "answer": "", "documents": []}]},
+        {"answer": "Jobs."},
+    ]
+
+    def stream(given):
+        yield from map(AddableDict, chunks)
+
+    print_answer(RunnableGenerator(stream), "?")
+    assert capsys.readouterr().out.splitlines() == [
+        "Route: multi-step",
+        "Searched: Who? | Which?",
+        "Step back: Why[2J?",
+        "Step: Who is #1? -",
+        "Jobs.",
+    ]
+
+
+def test_what_had_no_room_and_what_failed_is_told_in_a_line_each(capsys):
+    left_out = [
+        {"document_id": "1", "source_id": "a.md", "reason": "cut", "tokens": 20},
+        {"document_id": "2", "source_id": "a.md", "reason": "budget", "tokens": 100},
+        {"document_id": "3", "source_id": None, "reason": "budget", "tokens": 3},
+    ]
+    warnings = ["bm25 failed: OSError"]
+    print_told({"context": [], "citations": [], "left_out": left_out, "warnings": warnings})
+    told = capsys.readouterr()
+    assert told.out == "No sources cited.\nLeft out, 123 tokens over --context-tokens: a.md, 3\n"
+    assert told.err == "Warning: bm25 failed: OSError\n"

@@ -74,6 +74,8 @@ def test_help_loads_no_library():
         ("fly",),
         ("ask", "Who?"),
         ("ask", "Who?", "--kb", "x", "-k", "0"),
+        ("ask", "Who?", "--kb", "x", "--chain", "graph-rag"),
+        ("chat", "--kb", "x", "--retriever", "words"),
         ("ask", "Who?", "--kb", "x", "--filter", "{lang: zh}"),
         ("ask", "Who?", "--kb", "x", "--filter", '{"lang": {"$like": "z"}}'),
         ("ask", "  ", "--kb", "x"),
