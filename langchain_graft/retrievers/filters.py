@@ -83,6 +83,18 @@ def both_filters(fixed: Filter | None, asked: Filter | None) -> Filter:
     return {"$and": parts} if len(parts) > 1 else (parts[0] if parts else {})
 
 
+def filter_keys(where: Filter | None) -> set[str]:
+    """The metadata keys that a filter asks about."""
+    keys: set[str] = set()
+    for key, value in (where or {}).items():
+        if key in ("$and", "$or", "$not"):
+            for part in [value] if key == "$not" else value:
+                keys |= filter_keys(part)
+        else:
+            keys.add(key)
+    return keys
+
+
 def _check_parts(key: str, parts: Any) -> None:
     if not isinstance(parts, Sequence) or isinstance(parts, str) or not parts:
         msg = f"{key} takes a list of one or more filters, not {parts!r}"

@@ -16,8 +16,9 @@ MULTI_QUERY_PROMPT = ChatPromptTemplate.from_messages(
             """\
 You write search queries. For the question you are given, write {n} other questions that the same \
 documents would answer, one per line, without numbers or comments: one in other words, one more \
-specific, one more general, one with other names or spellings of the thing. Correct spelling \
-mistakes. Keep names, numbers and dates. Do not answer the question. {language_rule}""",
+specific, one more general, one with other names or spellings of the thing. No two may be alike, \
+and all must be about what the question is about. Correct spelling mistakes. Keep names, numbers \
+and dates. Do not answer the question. {language_rule}""",
         ),
         MessagesPlaceholder("examples"),
         ("human", "{input}"),
@@ -202,3 +203,101 @@ REPHRASE_EXAMPLES = {
         ("央视哪年开播的", "中国中央电视台于哪一年开始播出？"),
     ],
 }
+
+# Sun et al., Is ChatGPT Good at Search? (2023), appendix A (RankGPT): the system message and the
+# form of the reply, shortened.
+LISTWISE_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "system",
+            """\
+You are RankGPT, an intelligent assistant that can rank passages based on their relevancy to the \
+query.""",
+        ),
+        (
+            "human",
+            """\
+{passages}
+
+Search query: {input}
+
+Rank the passages above by their relevance to the search query, the most relevant first, in the \
+form [2] > [1]. Reply with the ranking alone.""",
+        ),
+    ]
+)
+
+# Own wording, for the reading of Reddy et al., FIRST (2024): one letter is asked for.
+FIRST_TOKEN_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "human",
+            """\
+{passages}
+
+Question: {input}
+
+Which of the passages answers the question best? Reply with its letter alone.""",
+        )
+    ]
+)
+
+# Own wording.
+SUMMARY_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "human",
+            """\
+{document}
+
+Sum up the text above in two or three sentences for a search index: name what it is about, with \
+its names, dates and numbers. Reply with the summary alone. {language_rule}""",
+        )
+    ]
+)
+
+# Own wording.
+SELF_QUERY_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "system",
+            """\
+You turn a question into a search: a line "query:" with what to look for, then one line per \
+condition on a field, such as "field = value". Comparisons: = != > >= < <= in. Set a condition \
+only where the question itself asks for it; mostly there is none, and the query line is all. Do \
+not answer the question.""",
+        ),
+        (
+            "human",
+            """\
+Fields:
+- year (number): when the film came out
+- genre (text): one of comedy, drama, western
+- director (text)
+
+Question: Which comedies since 1990 are about dogs?""",
+        ),
+        ("ai", "query: films about dogs\ngenre = comedy\nyear >= 1990"),
+        (
+            "human",
+            """\
+Fields:
+- lang (text): language; one of en, zh
+- date (text): when it was written
+
+Question: How does a steam engine work?""",
+        ),
+        ("ai", "query: How does a steam engine work?"),
+        (
+            "human",
+            """\
+Fields:
+- 年份 (number): 出版年份
+- 作者 (text): 作者姓名
+
+Question: 老舍在1940年以前写了哪些关于北京的小说？""",
+        ),
+        ("ai", "query: 关于北京的小说\n作者 = 老舍\n年份 < 1940"),
+        ("human", "Fields:\n{fields}\n\nQuestion: {input}"),
+    ]
+)

@@ -61,8 +61,8 @@ def create_line_rewriter(
     def read(state: Mapping[str, Any]) -> list[Query]:
         reply = reply_text(state["reply"])
         queries = read_queries(reply, n=n, original=state["input"])
-        if not queries and not says_none(reply):
-            _logger.warning("%s: the model's reply holds no other query: %.200r", name, reply)
+        if not (queries or says_none(reply) or read_queries(reply, n=1)):
+            _logger.warning("%s: the model's reply holds no query: %.200r", name, reply)
         return [Query(query, weight=weight) for query in queries]
 
     steps = prompt_variables(prompt, n=n, examples=examples) | RunnablePassthrough.assign(

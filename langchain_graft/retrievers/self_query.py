@@ -1,0 +1,175 @@
+"""A question's own conditions, as a filter on metadata."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.prompts import BasePromptTemplate
+from langchain_core.retrievers import BaseRetriever, RetrieverLike
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from pydantic import Field, field_validator
+
+from langchain_graft.models.asking import ask_aside, require_variables
+from langchain_graft.retrievers.filters import Filter, both_filters, check_filter
+from langchain_graft.retrievers.fusion_search import with_warnings
+from langchain_graft.retrievers.index import DEFAULT_K, check_search
+from langchain_graft.retrievers.many import asearch_many, search_many
+from langchain_graft.retrievers.metadata_conditions import MetadataField, read_conditions
+from langchain_graft.retrievers.prompts import SELF_QUERY_PROMPT
+from langchain_graft.retrievers.query import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForRetrieverRun,
+        CallbackManagerForRetrieverRun,
+    )
+    from langchain_core.documents import Document
+
+_MOST_TOKENS = 120
+_MOST_QUESTION_CHARACTERS = 2000
+_logger = logging.getLogger(__name__)
+
+
+class SelfQueryRetriever(BaseRetriever):
+    """Lets a model read conditions out of the question, and searches for the rest under them.
+
+    "Which comedies since 1990 are about dogs?" becomes a search for "films about dogs" under
+    `{"$and": [{"genre": "comedy"}, {"year": {"$gte": 1990}}]}`. What the model sets is checked
+    against `fields` (`read_conditions`). It narrows the retriever's and the call's filter and never
+    widens them. When nothing passes it, the question is searched again without it.
+
+    `metadata["self_query"]` has the `query` and the `filter` that were searched with; a line in
+    `metadata["warnings"]` says when the model failed or its filter was given up.
+
+    Example:
+        >>> fields = [MetadataField("year", "when it was published", "number")]
+        >>> retriever = SelfQueryRetriever(retriever=by_meaning, model=model, fields=fields)
+    """
+
+    retriever: RetrieverLike
+    model: BaseChatModel
+    fields: list[MetadataField] = Field(min_length=1)
+    prompt: BasePromptTemplate = SELF_QUERY_PROMPT  # type: ignore[type-arg]  # pydantic takes no other
+    """With the variables `fields` and `input`."""
+    k: int = Field(default=DEFAULT_K, ge=1)
+    filter: dict[str, Any] | None = None
+
+    @field_validator("filter")
+    @classmethod
+    def _known_operators(cls, where: dict[str, Any] | None) -> dict[str, Any] | None:
+        check_filter(where)
+        return where
+
+    @field_validator("prompt")
+    @classmethod
+    def _known_variables(cls, prompt: BasePromptTemplate[Any]) -> BasePromptTemplate[Any]:
+        require_variables(prompt, "fields", "input")
+        return prompt
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[Document]:
+        config: RunnableConfig = {"callbacks": run_manager.get_child()}
+        k, where = self._asked(k, filter)
+        try:
+            rest, own = self._reading().invoke(query, config)
+        except Exception as error:  # noqa: BLE001 (the question alone is good enough)
+            return _told(_first(self._search(query, k, where, config)), query, {}, _failed(error))
+        found = self._search(rest, k, both_filters(where, own), config)
+        if own and not _first(found):
+            return _told(_first(self._search(query, k, where, config)), query, {}, _given_up(own))
+        return _told(_first(found), rest, own)
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> list[Document]:
+        config: RunnableConfig = {"callbacks": run_manager.get_child()}
+        k, where = self._asked(k, filter)
+        try:
+            rest, own = await self._reading().ainvoke(query, config)
+        except Exception as error:  # noqa: BLE001
+            found = await self._asearch(query, k, where, config)
+            return _told(_first(found), query, {}, _failed(error))
+        found = await self._asearch(rest, k, both_filters(where, own), config)
+        if own and not _first(found):
+            found = await self._asearch(query, k, where, config)
+            return _told(_first(found), query, {}, _given_up(own))
+        return _told(_first(found), rest, own)
+
+    def _reading(self) -> Runnable[str, tuple[str, Filter]]:
+        """A step from the question to what is left to search for, and the filter."""
+        described = "\n".join(map(str, self.fields))
+
+        def read(state: dict[str, Any]) -> tuple[str, Filter]:
+            reply, question = str(state["reply"].text), state["question"]
+            rest, own = read_conditions(reply, self.fields, question=question)
+            return rest, check_filter(own)
+
+        asked: Runnable[str, dict[str, str]] = RunnableLambda(
+            lambda question: {"fields": described, "input": question[:_MOST_QUESTION_CHARACTERS]}
+        )
+        reply = asked | self.prompt | ask_aside(self.model, max_tokens=_MOST_TOKENS)
+        both: Runnable[str, Any] = {
+            "question": RunnableLambda(str),
+            "reply": reply,
+        } | RunnableLambda(read)
+        return both.with_config(run_name="read_conditions")
+
+    def _asked(self, k: int | None, narrower: Filter | None) -> tuple[int, Filter]:
+        k = self.k if k is None else k
+        where = both_filters(self.filter, narrower)
+        check_search(k, where)
+        return k, where
+
+    def _search(
+        self, query: str, k: int, where: Filter, config: RunnableConfig
+    ) -> Sequence[list[Document] | Exception]:
+        return search_many(self.retriever, [Query(query)], k=k, filter=where, config=config)
+
+    async def _asearch(
+        self, query: str, k: int, where: Filter, config: RunnableConfig
+    ) -> Sequence[list[Document] | Exception]:
+        return await asearch_many(self.retriever, [Query(query)], k=k, filter=where, config=config)
+
+
+def _first(found: Sequence[list[Document] | Exception]) -> list[Document]:
+    [ranking] = found
+    if isinstance(ranking, Exception):
+        raise ranking
+    return ranking
+
+
+def _told(documents: Sequence[Document], query: str, own: Filter, *warnings: str) -> list[Document]:
+    """Copies of the documents that say how they were searched for."""
+    for warning in warnings:
+        _logger.warning("%s", warning)
+    facts = {"query": query, "filter": dict(own)}
+    copies = [
+        one.model_copy(update={"metadata": {**one.metadata, "self_query": facts}})
+        for one in documents
+    ]
+    return [with_warnings(copy, warnings) for copy in copies]
+
+
+def _failed(error: Exception) -> str:
+    return f"no conditions read: {type(error).__name__}: {error}"[:300]
+
+
+def _given_up(own: Filter) -> str:
+    return f"searched without the conditions read from the question, which nothing met: {own!r}"[
+        :300
+    ]
