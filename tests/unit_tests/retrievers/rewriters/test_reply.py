@@ -75,6 +75,49 @@ def test_a_chinese_list_in_any_dress(dress):
     assert read_queries(CHINESE[dress], n=4, original="苹果公司是谁创办的？") == ZH
 
 
+REAL = [  # what qwen2.5-coder-1.5b said
+    ("Who founded Apple?", "Who founded Apple?", []),
+    (
+        "Who directed the film that won the Best Picture Oscar in 1998?",
+        "Who directed the film that won the Best Picture Oscar in 1998?\n" * 2,
+        [],
+    ),
+    ("What was the operating income of Sony in 2019?", "NONE", []),
+    (
+        "Which university did Alan Turing attend between 1931 and 1934?",
+        "What university did Alan Turing attend from 1931 to 1934?\n"
+        "Which university did Alan Turing study at during his time at Cambridge University?\n"
+        "What university did Alan Turing attend from 1931 to 1934?",
+        [
+            "What university did Alan Turing attend from 1931 to 1934?",
+            "Which university did Alan Turing study at during his time at Cambridge University?",
+        ],
+    ),
+    ("NASA Mars rover landing date", "NASA Mars rover landing date?", []),
+    ("2008年奥运会开幕式的导演是谁？", "Question: 2008年奥运会开幕式的导演是谁？", []),
+    (
+        "《红楼梦》的作者是哪个朝代的人？",
+        "Question: 《红楼梦》的作者是谁？",
+        ["《红楼梦》的作者是谁？"],
+    ),
+    (
+        "高血压不能吃什么东西",
+        "高血压患者应该避免哪些食物？\n高血压患者应该吃哪些食物？\n高血压患者应该避免哪些食物？",
+        ["高血压患者应该避免哪些食物？", "高血压患者应该吃哪些食物？"],
+    ),
+    (
+        "Which university did Alan Turing attend between 1931 and 1934?",
+        "哪所大学在1931年至1934年间由阿兰·图灵 attended？",
+        ["哪所大学在1931年至1934年间由阿兰·图灵 attended？"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "reply", "queries"), REAL)
+def test_what_a_small_model_said(question, reply, queries):
+    assert read_queries(reply, n=4, original=question) == queries
+
+
 @pytest.mark.parametrize(
     "line",
     [
