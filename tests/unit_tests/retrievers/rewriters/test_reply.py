@@ -85,9 +85,10 @@ REAL = [  # what qwen2.5-coder-1.5b said
     ("What was the operating income of Sony in 2019?", "NONE", []),
     (
         "Which university did Alan Turing attend between 1931 and 1934?",
-        "What university did Alan Turing attend from 1931 to 1934?\n"
-        "Which university did Alan Turing study at during his time at Cambridge University?\n"
-        "What university did Alan Turing attend from 1931 to 1934?",
+        """\
+What university did Alan Turing attend from 1931 to 1934?
+Which university did Alan Turing study at during his time at Cambridge University?
+What university did Alan Turing attend from 1931 to 1934?""",
         [
             "What university did Alan Turing attend from 1931 to 1934?",
             "Which university did Alan Turing study at during his time at Cambridge University?",
