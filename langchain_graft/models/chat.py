@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from langchain_graft.models.pull import OnProgress
+    from langchain_graft.models.transformers import TransformersEngine
 
 
 def load_chat_model(
@@ -29,6 +30,8 @@ def load_chat_model(
     |---|---|
     | `gguf:NAME`, or `NAME` alone | a model of the catalogue, pulled if it is not here yet |
     | `gguf:FILE` | any GGUF file |
+    | `hf:NAME`, `hf:FILE` | the same files on torch, which also scores given texts |
+    | `hf:FOLDER`, `hf:REPO` | a model of transformers with safetensors weights |
     | `PROVIDER:MODEL` | `openai:`, `anthropic:` and what else `init_chat_model` knows |
 
     Args:
@@ -37,7 +40,8 @@ def load_chat_model(
             60 for a remote one.
         on_progress: Told about a download.
         settings: The model's own, such as `temperature` or `max_tokens`; for `gguf:` also those of
-            `LlamaSettings`, such as `context_tokens` and `parallel`.
+            `LlamaSettings`, such as `context_tokens` and `parallel`, for `hf:` those of
+            `TransformersSettings`, such as `device` and `dtype`.
 
     Raises:
         UnknownModelError: Nothing goes by that name.
@@ -51,7 +55,59 @@ def load_chat_model(
     if provider == "gguf":
         timeout_seconds = timeout_seconds or 600.0
         return _load_gguf(name, timeout_seconds, on_progress, settings)
+    if provider == "hf":
+        return _load_hf(name, timeout_seconds or 600.0, on_progress, settings)
     return _load_remote(spec, timeout_seconds or TIMEOUT_SECONDS, settings)
+
+
+def load_token_scorer(
+    spec: str, *, on_progress: OnProgress | None = None, **settings: Any
+) -> TransformersEngine:
+    """Load a model that tells how likely given texts are.
+
+    It is the engine of the chat model of that name and settings: one process loads it once.
+
+    Args:
+        spec: `hf:` and what `load_chat_model` takes behind it.
+        on_progress: Told about a download.
+        settings: Those of `TransformersSettings`.
+
+    Raises:
+        ValueError: The name does not begin with `hf:`.
+        UnknownModelError: Nothing goes by that name.
+        DownloadError: The model is not here and can not be fetched.
+        MissingExtraError: The libraries for it are not installed.
+        ModelError: It can not be loaded.
+    """
+    provider, _, name = spec.partition(":")
+    if provider != "hf" or not name:
+        msg = f"Only 'hf:' models score given texts, not {spec!r}: name one, as 'hf:smollm2-135m'"
+        raise ValueError(msg)
+    from langchain_graft.models.transformers import (  # noqa: PLC0415
+        TransformersSettings,
+        shared_engine,
+    )
+
+    return shared_engine(name, TransformersSettings(**settings), on_progress=on_progress)
+
+
+def _load_hf(
+    name: str, timeout_seconds: float, on_progress: OnProgress | None, settings: dict[str, Any]
+) -> BaseChatModel:
+    from langchain_graft.models.transformers import (  # noqa: PLC0415
+        TransformersSettings,
+        shared_engine,
+    )
+    from langchain_graft.models.transformers_chat import TransformersChatModel  # noqa: PLC0415
+
+    engine = {
+        field.name: settings.pop(field.name)
+        for field in fields(TransformersSettings)
+        if field.name in settings
+    }
+    chosen = TransformersSettings(timeout_seconds=timeout_seconds, **engine)
+    found = shared_engine(name, chosen, on_progress=on_progress)
+    return TransformersChatModel.of_engine(found, **settings)
 
 
 def _load_gguf(

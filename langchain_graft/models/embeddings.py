@@ -43,10 +43,8 @@ def load_embeddings(
     if not name or spec in CATALOGUE:
         return _load_local(spec, on_progress, settings)
     if provider == "hf":
-        from langchain_graft.models.sentence_embeddings import (  # noqa: PLC0415
-            SentenceEmbeddings,
-            hub_folder,
-        )
+        from langchain_graft.models.model_folder import hub_folder  # noqa: PLC0415
+        from langchain_graft.models.sentence_embeddings import SentenceEmbeddings  # noqa: PLC0415
 
         folder = Path(name).expanduser()
         return SentenceEmbeddings(folder if folder.is_dir() else hub_folder(name), **settings)

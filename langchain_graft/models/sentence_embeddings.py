@@ -6,36 +6,34 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables.config import run_in_executor
 
-from langchain_graft.errors import DownloadError, MissingExtraError, ModelError
+from langchain_graft.errors import MissingExtraError
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.models.digest import digest_of
 from langchain_graft.models.download import sha256_of
+from langchain_graft.models.model_folder import loading, require_safetensors
 from langchain_graft.models.tokens import TokenCounter
+from langchain_graft.models.torch_device import best_device, best_dtype
 
 try:
     import numpy as np
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import batch_to_device
-    from transformers.utils import logging as transformers_logging
 except ImportError as error:
     raise MissingExtraError("hf") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 BATCH_TOKENS = 2048
 """Tokens embedded at once: on a processor, batches that stay in its cache are the fastest."""
 _CHARACTERS_PER_TOKEN = 4
-_BFLOAT16 = ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16")
-_PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
-_SAFE_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
 
 class SentenceEmbeddings(Embeddings):
@@ -67,7 +65,7 @@ class SentenceEmbeddings(Embeddings):
         device: str | None = None,
         dtype: str | None = None,
     ) -> None:
-        device = device or _best_device()
+        device = device or best_device()
         self._folder = folder
         self._device = device
         self._model = _load(folder, device, getattr(torch, dtype) if dtype else None)
@@ -175,25 +173,6 @@ def token_windows(offsets: Sequence[tuple[int, int]], size: int) -> list[tuple[i
     return windows
 
 
-def hub_folder(repo: str) -> Path:
-    """The local copy of a hub repository, downloaded if it is not here; no pickles, no code.
-
-    Raises:
-        DownloadError: The hub does not have it or does not answer.
-    """
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
-
-    try:
-        return Path(snapshot_download(repo, allow_patterns=list(_SAFE_FILES), etag_timeout=5))
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        msg = (
-            f"The hub does not give {repo!r}: {reason}. Check the name and HF_ENDPOINT, or name a "
-            "folder: hf:/path/to/model"
-        )
-        raise DownloadError(msg) from error
-
-
 def _prompt_tokens(model: SentenceTransformer) -> int:
     """Tokens of the longest prompt that is put before a text."""
     prompts = [model.prompts.get(name) or "" for name in ("query", "document")]
@@ -205,38 +184,15 @@ def _unit(vector: np.ndarray) -> list[float]:
     return unit
 
 
-def _require_safetensors(folder: Path) -> None:
-    """Raise ModelError when a part of the model would be read from a pickle, or from nothing."""
-    if not any(folder.rglob("*.safetensors")):
-        msg = f"{str(folder)!r} holds no *.safetensors: it is no model with safetensors weights"
-        raise ModelError(msg)
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in _PICKLES and not path.with_name("model.safetensors").is_file():
-            msg = (
-                f"{str(path)!r} may be a pickle, which can run code when it is read. Save the "
-                "model with SentenceTransformer.save_pretrained, which writes model.safetensors, "
-                "or remove the file if the model does not need it"
-            )
-            raise ModelError(msg)
-
-
 def _load(folder: Path, device: str, dtype: torch.dtype | None) -> SentenceTransformer:
-    _require_safetensors(folder)
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
+    require_safetensors(folder)
+    with loading(folder, "sentence-transformers"):
         model = SentenceTransformer(
             str(folder),
             device=device,
-            model_kwargs={"dtype": dtype or _best_dtype(device), "use_safetensors": True},
+            model_kwargs={"dtype": dtype or best_dtype(device), "use_safetensors": True},
         )
-        return model.eval()
-    except (OSError, ValueError, ImportError) as error:
-        msg = f"{str(folder)!r} can not be loaded by sentence-transformers: {error}"
-        raise ModelError(msg) from error
-    finally:
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    return model.eval()
 
 
 _creating = threading.Lock()
@@ -265,20 +221,6 @@ def _create_workers(device: str, pid: int) -> ThreadPoolExecutor:  # noqa: ARG00
     together.wait()
     torch.set_num_threads(threads)
     return workers
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _best_dtype(device: str) -> torch.dtype:
-    if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    capabilities = torch.cpu.get_capabilities() if device == "cpu" else {}
-    fast = any(capabilities.get(name) for name in _BFLOAT16)
-    return torch.bfloat16 if fast else torch.float32
 
 
 def _digest(folder: Path, weights_digest: str | None) -> str:

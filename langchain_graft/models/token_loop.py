@@ -1,0 +1,174 @@
+"""A reply of a causal language model, one token a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_graft.errors import ContextTooLongError, MissingExtraError
+from langchain_graft.models.text_stream import TextStream
+
+try:
+    import torch
+    from transformers import DynamicCache
+except ImportError as error:
+    raise MissingExtraError("hf") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Mask = Any
+"""A `models.grammar.GrammarMask`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How tokens are chosen, and when to stop."""
+
+    max_tokens: int | None = None
+    """None: until the context is full."""
+    temperature: float = 0.0
+    """0: always the likeliest token."""
+    top_p: float = 1.0
+    """Least probability of the likeliest tokens among which one is drawn."""
+    seed: int | None = None
+    """The same seed draws the same tokens on the same machine; None: any."""
+    stop: tuple[str, ...] = ()
+    """Texts before which the reply ends."""
+    top_logprobs: int | None = None
+    """Tokens told beside each one with their logprobs, before temperature; None: no logprobs."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_tokens", 1), ("temperature", 0), ("top_logprobs", 0)):
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                msg = f"{name} must be {least} or more, not {value!r}"
+                raise ValueError(msg)
+        if not 0 < self.top_p <= 1:
+            msg = f"top_p must lie above 0 and not above 1, not {self.top_p!r}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What one token adds to a reply."""
+
+    text: str
+    """May be empty: a character, or a stop string, may need further tokens."""
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
+    """As in OpenAI's `logprobs["content"]`: token, logprob, top_logprobs."""
+    finish_reason: Literal["stop", "length"] | None = None
+    """Set in the last piece: the reply ended, or there was no room for more."""
+    output_tokens: int = 0
+    """Tokens of the reply so far, its end among them."""
+
+
+class TokenLoop:
+    """A prompt that is read, then goes on token by token; each `step` runs the model once.
+
+    Its methods run in the engine's thread. A prompt is read in parts of `batch_tokens`, so that
+    other replies go on meanwhile and the memory that a step takes is bounded.
+
+    Args:
+        model: A causal language model of transformers.
+        decode: Token ids to text, without special tokens.
+        ends: Tokens that end a reply.
+        prompt: Token ids, 1 or more.
+        sampling: How tokens are chosen.
+        context_tokens: Most tokens of prompt and reply.
+        batch_tokens: Most tokens of a step.
+        mask: A grammar that the reply follows, or None.
+
+    Raises:
+        ContextTooLongError: The prompt leaves no room for a reply.
+    """
+
+    def __init__(  # noqa: PLR0913 (plain arguments of the one caller, the engine)
+        self,
+        model: Any,
+        *,
+        decode: Callable[[Sequence[int]], str],
+        ends: frozenset[int],
+        prompt: Sequence[int],
+        sampling: Sampling,
+        context_tokens: int,
+        batch_tokens: int,
+        mask: Mask | None = None,
+    ) -> None:
+        room = context_tokens - len(prompt)
+        if room < 1:
+            raise ContextTooLongError(tokens=len(prompt), limit=context_tokens)
+        self._model, self._decode, self._ends, self._mask = model, decode, ends, mask
+        self._sampling = sampling
+        self._room = min(room, sampling.max_tokens or room)
+        self._batch_tokens = batch_tokens
+        self._unread = list(prompt)
+        self._cache = DynamicCache(config=model.config)
+        self._text = TextStream(decode, sampling.stop)
+        self._random = _generator(sampling.seed, model.device) if sampling.temperature else None
+        self._tokens = 0
+        self.finished = False
+
+    def step(self) -> Piece | None:
+        """Run the model once: None while the prompt is being read, then a piece of the reply."""
+        part, self._unread = self._unread[: self._batch_tokens], self._unread[self._batch_tokens :]
+        ids = torch.tensor([part], device=self._model.device)
+        found = self._model(ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+        return None if self._unread else self._piece(found.logits[0, -1].float())
+
+    def _piece(self, logits: torch.Tensor) -> Piece:
+        allowed = self._mask.allow(logits) if self._mask else logits
+        token = choose_token(allowed, self._sampling, self._random)
+        self._tokens += 1
+        self._unread = [token]
+        ended = token in self._ends or bool(self._mask and self._mask.accept(token))
+        text = "" if token in self._ends else self._text.push(token)
+        ended = ended or self._text.stopped
+        self.finished = ended or self._tokens >= self._room
+        return Piece(
+            text=text + self._text.finish() if self.finished else text,
+            logprobs=self._logprobs(logits, token),
+            finish_reason=("stop" if ended else "length") if self.finished else None,
+            output_tokens=self._tokens,
+        )
+
+    def _logprobs(self, logits: torch.Tensor, token: int) -> list[dict[str, Any]]:
+        top = self._sampling.top_logprobs
+        if top is None:
+            return []
+        logprobs = logits.log_softmax(-1)
+        likeliest = logprobs.topk(min(top, len(logprobs))).indices.tolist()
+        told = {n: self._told(n, float(logprobs[n])) for n in (token, *likeliest)}
+        return [{**told[token], "top_logprobs": [told[n] for n in likeliest]}]
+
+    def _told(self, token: int, logprob: float) -> dict[str, Any]:
+        return {"token": self._decode([token]), "logprob": logprob}
+
+
+def choose_token(
+    logits: torch.Tensor, sampling: Sampling, random: torch.Generator | None = None
+) -> int:
+    """A token: the likeliest one, or one drawn from the likeliest that hold `top_p` together.
+
+    Nucleus sampling: Holtzman et al., The Curious Case of Neural Text Degeneration (ICLR 2020).
+
+    Args:
+        logits: `float32[vocabulary]`.
+        sampling: Its `temperature` and `top_p`.
+        random: Where chance comes from; not used at temperature 0.
+    """
+    if not sampling.temperature:
+        return int(logits.argmax())
+    chances = (logits / sampling.temperature).softmax(-1)
+    ranked, order = chances.sort(descending=True)
+    before = ranked.cumsum(-1) - ranked  # the first one is always kept
+    kept = ranked.masked_fill(before >= sampling.top_p, 0.0)
+    return int(order[torch.multinomial(kept, 1, generator=random)])
+
+
+def _generator(seed: int | None, device: torch.device) -> torch.Generator:
+    generator = torch.Generator(device)
+    if seed is None:
+        generator.seed()
+        return generator
+    return generator.manual_seed(seed)

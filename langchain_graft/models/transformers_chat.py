@@ -1,0 +1,215 @@
+"""A chat model on torch: a causal language model of transformers behind its chat template."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any, Self
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.chat_models import (
+    agenerate_from_stream,
+    generate_from_stream,
+)
+from langchain_core.messages import AIMessageChunk, convert_to_openai_messages
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.runnables.config import run_in_executor
+from pydantic import ConfigDict, Field, model_validator
+
+from langchain_graft.models.compute import compute_pool
+from langchain_graft.models.structured import create_json_output
+from langchain_graft.models.token_loop import Piece, Sampling
+from langchain_graft.models.transformers import TransformersEngine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import ChatResult
+    from langchain_core.runnables import Runnable
+    from langchain_core.tools import BaseTool
+
+
+class TransformersChatModel(BaseChatModel):
+    """A chat model of transformers, run by a `TransformersEngine`.
+
+    Streaming, token usage, logprobs (`bind(logprobs=True, top_logprobs=n)`), JSON schema
+    (`with_structured_output`) and grammars (`bind(extra_body={"grammar": gbnf})`) work; tools and
+    images do not. A prompt that does not fit raises `ContextTooLongError`. Closing a stream, or
+    cancelling a task, stops the model after the current token.
+
+    Make one with `load_chat_model("hf:...")` or `TransformersChatModel.of_engine`.
+    """
+
+    engine: TransformersEngine = Field(exclude=True, repr=False)
+    model: str
+    """What `response_metadata["model_name"]` says."""
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: list[str] | None = None
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True)
+
+    @classmethod
+    def of_engine(cls, engine: TransformersEngine, **settings: Any) -> Self:
+        """The chat model that an engine runs.
+
+        Args:
+            engine: It may be shared with other models and scorers.
+            settings: Fields, such as `max_tokens`, `temperature`, `top_p`, `seed` and `stop`.
+
+        Raises:
+            ValueError: A setting is wrong.
+        """
+        return cls(**({"engine": engine, "model": engine.name} | settings))
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._sampling(None, {})
+        if self.custom_get_token_ids is None:
+            self.custom_get_token_ids = self.engine.token_ids
+        return self
+
+    @property
+    def offers_logprobs(self) -> bool:
+        """Yes: chains may ask for the probabilities of tokens."""
+        return True
+
+    @property
+    def _llm_type(self) -> str:
+        return "transformers"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "weights_digest": self.engine.digest,
+            "dtype": self.engine.dtype,
+            "context_tokens": self.engine.context_tokens,
+            **{name: getattr(self, name) for name in ("max_tokens", "temperature", "top_p")},
+            "seed": self.seed,
+            "stop": self.stop,
+        }
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """No: an engine can not be written down."""
+        return False
+
+    def _get_invocation_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        params: dict[str, Any] = super()._get_invocation_params(stop or self.stop, **kwargs)
+        return params
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        prompt, sampling = self._prompt(messages), self._sampling(stop, kwargs)
+        reply = self.engine.generate(prompt, sampling, grammar=kwargs.get("extra_body"))
+        with closing(reply) as pieces:
+            for piece in pieces:
+                chunk = self._chunk(piece, len(prompt))
+                if run_manager:
+                    run_manager.on_llm_new_token(piece.text, chunk=chunk)
+                yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        sampling = self._sampling(stop, kwargs)
+        prompt = await run_in_executor(compute_pool(), self._prompt, messages)
+        reply = self.engine.agenerate(prompt, sampling, grammar=kwargs.get("extra_body"))
+        async with aclosing(reply) as pieces:
+            async for piece in pieces:
+                chunk = self._chunk(piece, len(prompt))
+                if run_manager:
+                    await run_manager.on_llm_new_token(piece.text, chunk=chunk)
+                yield chunk
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: Sequence[BaseMessage],
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,  # noqa: ARG002
+        **_: Any,
+    ) -> int:
+        """Number of tokens of the messages in the model's own chat template; tools not counted."""
+        return len(self._prompt(messages))
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **_: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """A model whose answers have that JSON schema, by constrained decoding.
+
+        Args:
+            schema: A JSON schema, a pydantic class or a TypedDict.
+            include_raw: Give `{"raw", "parsed", "parsing_error"}` instead of the parsed value.
+        """
+        return create_json_output(self, schema, include_raw=include_raw)
+
+    def _prompt(self, messages: Sequence[BaseMessage]) -> list[int]:
+        plain = convert_to_openai_messages(list(messages), text_format="string")
+        for message in plain:
+            if not isinstance(message["content"], str):
+                msg = f"This model reads text only, not {message['content']!r}"
+                raise ValueError(msg)  # noqa: TRY004 (a wrong value, as in other chat models)
+        return self.engine.token_ids(self.engine.chat_prompt(plain))
+
+    def _sampling(self, stop: Sequence[str] | None, asked: Mapping[str, Any]) -> Sampling:
+        """The fields, or what a call asks for instead."""
+        chosen = {
+            name: asked.get(name, getattr(self, name))
+            for name in ("max_tokens", "temperature", "top_p", "seed")
+        }
+        logprobs = asked.get("top_logprobs") or 0 if asked.get("logprobs") else None
+        return Sampling(**chosen, stop=tuple(stop or self.stop or ()), top_logprobs=logprobs)
+
+    def _chunk(self, piece: Piece, input_tokens: int) -> ChatGenerationChunk:
+        told: dict[str, Any] = {"logprobs": {"content": piece.logprobs}} if piece.logprobs else {}
+        if not piece.finish_reason:
+            return ChatGenerationChunk(
+                message=AIMessageChunk(content=piece.text, response_metadata=told)
+            )
+        told |= {"model_name": self.model, "finish_reason": piece.finish_reason}
+        usage = UsageMetadata(
+            input_tokens=input_tokens,
+            output_tokens=piece.output_tokens,
+            total_tokens=input_tokens + piece.output_tokens,
+        )
+        message = AIMessageChunk(
+            content=piece.text,
+            response_metadata=told,
+            usage_metadata=usage,
+            chunk_position="last",
+        )
+        return ChatGenerationChunk(message=message)

@@ -1,0 +1,82 @@
+"""SmolLM2 by transformers: the words and probabilities that llama.cpp gives for the same file."""
+
+import time
+
+import numpy as np
+import pytest
+
+from langchain_graft.chains.answerable import bind_judge, yes_probability
+from langchain_graft.models import TransformersEngine, TransformersSettings, load_chat_model
+from langchain_graft.models.transformers import shared_engine
+
+QUESTION = "What is the capital of France?"
+SETTINGS = TransformersSettings(device="cpu", dtype="float32", context_tokens=1024)
+
+
+@pytest.fixture(scope="module")
+def engine(smollm):
+    return shared_engine("smollm2-135m", SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def torch_model(engine):
+    return load_chat_model(
+        "hf:smollm2-135m", device="cpu", dtype="float32", context_tokens=1024, max_tokens=12
+    )
+
+
+def test_the_chat_model_and_the_scorer_are_one_engine(engine, torch_model):
+    assert torch_model.engine is engine
+
+
+def test_it_says_something(torch_model):
+    pieces = list(torch_model.stream(QUESTION))
+    assert sum(bool(piece.text) for piece in pieces) > 3
+    assert "".join(piece.text for piece in pieces).isprintable()
+
+
+def test_probabilities_agree_with_those_of_llama_cpp(model, engine):
+    """llama.cpp multiplies with 8-bit activations: a tenth of a nat on average, half at most."""
+    asked = model.bind(logprobs=True, top_logprobs=1, max_tokens=12).invoke(QUESTION)
+    content = asked.response_metadata["logprobs"]["content"]
+    prompt = engine.chat_prompt([{"role": "user", "content": QUESTION}])
+    said = "".join(token["token"] for token in content)
+    [found] = engine.logprobs([prompt], [said])
+    theirs = np.array([token["logprob"] for token in content])[: len(found)]
+    assert len(found) == len(content)
+    assert np.abs(found - theirs).mean() < 0.1
+    assert np.abs(found - theirs).max() < 0.5
+
+
+def test_replies_are_scored_as_they_were_made(torch_model, engine):
+    """The token loop, with its cache, and the batched scores are two ways to one number."""
+    reply = torch_model.bind(logprobs=True).invoke(QUESTION)
+    content = reply.response_metadata["logprobs"]["content"]
+    prompt = engine.chat_prompt([{"role": "user", "content": QUESTION}])
+    [found] = engine.logprobs([prompt], [reply.text])
+    made = [token["logprob"] for token in content][: len(found)]
+    assert found == pytest.approx(np.array(made), abs=1e-3)
+
+
+def test_the_answer_check_has_a_probability(torch_model):
+    reply = bind_judge(torch_model).invoke("Is Paris in France? Answer yes or no.")
+    probability = yes_probability(reply)
+    assert probability is None or 0 <= probability <= 1
+    [token] = reply.response_metadata["logprobs"]["content"]
+    assert len(token["top_logprobs"]) == 20
+
+
+def test_half_the_bits_score_alike(smollm, engine):
+    half = TransformersEngine.load(
+        str(smollm), TransformersSettings(device="cpu", dtype="bfloat16")
+    )
+    text = "Paris is the capital of France. It lies on the Seine."
+    [some], [others] = (e.logprobs([""], [text]) for e in (half, engine))
+    assert np.abs(some - others).mean() < 0.05
+
+
+def test_the_unpacked_copy_loads_at_once(engine):
+    started = time.monotonic()
+    again = TransformersEngine.load("smollm2-135m", SETTINGS)
+    assert time.monotonic() - started < 10
+    assert again.digest == engine.digest
