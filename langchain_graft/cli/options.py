@@ -54,7 +54,7 @@ def add_answering(
         "--model",
         default=DEFAULT_MODEL,
         metavar="SPEC",
-        help=f"the chat model: a name of `graft models list`, gguf:FILE, openai:NAME, ... "
+        help=f"the chat model: a name of `graft models list`, gguf:FILE, hf:NAME, openai:NAME, ... "
         f"(default: {DEFAULT_MODEL})",
     )
     parser.add_argument(

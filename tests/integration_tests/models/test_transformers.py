@@ -70,9 +70,9 @@ def test_half_the_bits_score_alike(smollm, engine):
     half = TransformersEngine.load(
         str(smollm), TransformersSettings(device="cpu", dtype="bfloat16")
     )
-    text = "Paris is the capital of France. It lies on the Seine."
-    [some], [others] = (e.logprobs([""], [text]) for e in (half, engine))
-    assert np.abs(some - others).mean() < 0.05
+    texts = ["Paris is", " the capital of France. It lies on the Seine."]
+    [some], [others] = (e.logprobs(texts[:1], texts[1:]) for e in (half, engine))
+    assert np.abs(some - others).mean() < 0.1
 
 
 def test_the_unpacked_copy_loads_at_once(engine):
