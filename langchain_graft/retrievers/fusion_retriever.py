@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +19,7 @@ from langchain_graft.retrievers.fusion_search import FusionSearch, names_of, wit
 from langchain_graft.retrievers.index import DEFAULT_K, check_search
 from langchain_graft.retrievers.many import AT_ONCE, asearch_many, search_many
 from langchain_graft.retrievers.query import Query, as_query
-from langchain_graft.retrievers.together import acall_together, call_together
+from langchain_graft.retrievers.together import acall_together, ainvoke_each, call_together
 from langchain_graft.retrievers.weakness import Weakness
 
 if TYPE_CHECKING:
@@ -161,7 +160,8 @@ class FusionRetriever(BaseRetriever):
             await find()
         if self.rewriter and (numbers := self._to_rewrite(search)):
             texts = [as_query(queries[number]).text for number in numbers]
-            rewritten = await _arewritten(self.rewriter, texts, ask["config"])
+            asked = ask["config"]
+            rewritten = await ainvoke_each(self.rewriter, texts, asked, at_once=AT_ONCE)
             _rewrite(search, numbers, rewritten)
         await find()
         found = await run_in_executor(compute_pool(), self._fused, search, weights)
@@ -237,19 +237,6 @@ class FusionRetriever(BaseRetriever):
     ) -> list[Document]:
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
         return (await self.asearch_many([query], config=config, **asked))[0]
-
-
-async def _arewritten(
-    rewriter: Runnable[str, list[Query]], texts: Sequence[str], config: RunnableConfig
-) -> Sequence[list[Query] | Exception]:
-    """What `abatch` would give; but that takes a cancelled call for a result."""
-    at_once = asyncio.Semaphore(AT_ONCE)
-
-    async def rewrite(text: str) -> list[Query]:
-        async with at_once:
-            return await rewriter.ainvoke(text, config)
-
-    return await acall_together([rewrite(text) for text in texts], timeout_seconds=None)
 
 
 def _rewrite(

@@ -11,6 +11,7 @@ from langchain_core.runnables.config import run_in_executor
 
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.retrievers.filters import Filter, matches
+from langchain_graft.retrievers.together import ainvoke_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ def search_many(
         texts = [query.text for query in queries]
         found = retriever.batch(
             texts,
-            _bounded(config),
+            {"max_concurrency": AT_ONCE, **(config or {})},
             return_exceptions=True,
             **_taken(retriever, "_get_relevant_documents", k),
         )
@@ -74,17 +75,9 @@ async def asearch_many(
         )
     else:
         texts = [query.text for query in queries]
-        found = await retriever.abatch(
-            texts,
-            _bounded(config),
-            return_exceptions=True,
-            **_taken(retriever, "_aget_relevant_documents", k),
-        )
+        taken = _taken(retriever, "_aget_relevant_documents", k)
+        found = await ainvoke_each(retriever, texts, config, at_once=AT_ONCE, **taken)
     return _rankings(found, len(queries), k, filter)
-
-
-def _bounded(config: RunnableConfig | None) -> RunnableConfig:
-    return {"max_concurrency": AT_ONCE, **(config or {})}
 
 
 def _taken(retriever: RetrieverLike, method: str, k: int) -> dict[str, Any]:

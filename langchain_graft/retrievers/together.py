@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from langchain_core.runnables import Runnable, RunnableConfig
+
 T = TypeVar("T")
 
 
@@ -62,6 +64,32 @@ async def acall_together(
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def ainvoke_each(
+    runnable: Runnable[Any, T],
+    inputs: Sequence[Any],
+    config: RunnableConfig | None = None,
+    *,
+    at_once: int,
+    **settings: Any,
+) -> list[T | Exception]:
+    """The result for every input, or its error; `abatch` would take a cancelled call for a result.
+
+    Args:
+        runnable: What is asked.
+        inputs: What it is asked.
+        config: Of every call.
+        at_once: Most calls at the same time.
+        settings: Arguments of every call.
+    """
+    free = asyncio.Semaphore(at_once)
+
+    async def ask(given: Any) -> T:
+        async with free:
+            return await runnable.ainvoke(given, config, **settings)
+
+    return await acall_together([ask(given) for given in inputs], timeout_seconds=None)
 
 
 def _result(task: asyncio.Future[Any], timeout_seconds: float | None) -> Any:
