@@ -6,18 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.cli.options import (
+    RETRIEVERS,
+    REWRITING,
     add_answering,
     add_json,
     add_kb,
     load_model,
     make_chain,
+    make_retriever,
     open_filled,
     positive,
+    retriever_kind,
 )
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from langchain_core.language_models import BaseChatModel
 
     from langchain_graft.evaluation.bootstrap import Interval
     from langchain_graft.evaluation.datasets import Question
@@ -29,6 +35,10 @@ examples:
   graft eval --kb my-kb --questions questions.jsonl
   graft eval --kb my-kb --questions questions.jsonl --retrieval-only
   graft eval --beir scifact/ --kb scifact-kb --retriever bm25
+  graft eval --beir scifact/ --kb scifact-kb --split train --limit 200 --calibrate
+
+--retriever fusion rewrites every question with the model, adaptive only those whose search looks
+weak; --calibrate measures what weak means here, and keeps it in the knowledge base.
 
 A questions file has a JSON object a line: {"question", "answers", "documents", "answerable"}.
 Replies of the model are kept, so that an evaluation that was stopped goes on where it was.
@@ -36,6 +46,7 @@ Replies of the model are kept, so that an evaluation that was stopped goes on wh
 
 _DEPTH = 50
 _QUERY_BATCH = 64
+_REWRITTEN_BATCH = 4  # so that progress is seen to move
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows", type=Path, metavar="FILE", help="write every answer as JSON lines"
     )
-    add_answering(parser)
+    parser.add_argument(
+        "--calibrate", action="store_true", help="measure when rewriting a question pays"
+    )
+    add_answering(parser, retrievers=(*RETRIEVERS, *REWRITING))
     add_json(parser)
 
 
@@ -61,12 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     with progress() as on_progress:
         kb = open_filled(arguments.kb, on_progress)
-        evaluate = _beir if arguments.beir else _questions
-        figures = evaluate(arguments, kb, on_progress)
+        by_source = _beir if arguments.beir else _questions
+        measure = _calibrate if arguments.calibrate else by_source
+        figures = measure(arguments, kb, on_progress)
     if arguments.json:
         print_json(figures)
     else:
-        _print(figures)
+        (_print_calibration if arguments.calibrate else _print)(figures)
     return 0
 
 
@@ -84,7 +99,7 @@ def _beir(
     intervals = {name: mean_interval(list(values.values())) for name, values in metrics.items()}
     return {
         "questions": len(queries),
-        "retriever": arguments.retriever,
+        "retriever": retriever_kind(arguments),
         "metrics": _as_json(intervals),
     }
 
@@ -98,15 +113,55 @@ def _questions(
     questions = load_questions(arguments.questions)[: arguments.limit]
     asked = {question.id: question.question for question in questions}
     rankings = _rank(arguments, kb, asked, on_progress)
-    figures = {
+    figures: dict[str, Any] = {
         "questions": len(questions),
-        "retriever": arguments.retriever,
+        "retriever": retriever_kind(arguments),
         "metrics": _as_json(retrieval_summary(rankings, questions)),
     }
     if not arguments.retrieval_only:
         figures["model"] = arguments.model
         figures["metrics"] |= _answers(arguments, kb, questions, on_progress)
     return figures
+
+
+def _calibrate(
+    arguments: argparse.Namespace, kb: KnowledgeBase, on_progress: OnProgress
+) -> dict[str, Any]:
+    """Search every question with and without rewrites; keep when rewriting pays."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from langchain_graft.evaluation.bootstrap import mean_interval  # noqa: PLC0415
+    from langchain_graft.evaluation.datasets import load_beir, load_questions  # noqa: PLC0415
+    from langchain_graft.knowledge_base import calibrate, compare_rewriting  # noqa: PLC0415
+    from langchain_graft.retrievers import create_multi_query_rewriter  # noqa: PLC0415
+
+    if arguments.beir:
+        queries, judged = load_beir(arguments.beir, split=arguments.split)
+    else:
+        questions = load_questions(arguments.questions)
+        queries = {question.id: question.question for question in questions}
+        judged = {question.id: dict.fromkeys(question.documents, 1) for question in questions}
+    queries = dict(list(queries.items())[: arguments.limit])
+    retriever = kb.retriever(
+        "hybrid",
+        filter=arguments.filter,
+        rewriter=create_multi_query_rewriter(_model(arguments, on_progress)),
+    )
+    compared = compare_rewriting(retriever, queries, judged, on_progress=on_progress)
+    weakness = calibrate(compared)
+    kb.keep_weakness(weakness)
+    searches = {
+        "hybrid": (0.0, compared.plain),
+        "fusion": (1.0, compared.rewritten),
+        "adaptive": (compared.rewritten_share(weakness), compared.adaptive(weakness)),
+    }
+    ndcg = {name: mean_interval(values) for name, (_, values) in searches.items()}
+    return {
+        "questions": len(compared.plain),
+        "thresholds": asdict(weakness),
+        "rewritten": {name: round(share, 4) for name, (share, _) in searches.items()},
+        "ndcg@10": _as_json(ndcg),
+    }
 
 
 def _rank(
@@ -118,15 +173,27 @@ def _rank(
     """Query id to source ids, best first."""
     from langchain_graft.evaluation.ranking import distinct  # noqa: PLC0415
 
-    retriever = kb.retriever(arguments.retriever, k=_DEPTH, filter=arguments.filter)
+    retriever = make_retriever(arguments, kb, k=_DEPTH, load=lambda: _model(arguments, on_progress))
+    batch = _REWRITTEN_BATCH if arguments.retriever in REWRITING else _QUERY_BATCH
     ids, texts = list(queries), list(queries.values())
     rankings = {}
-    for start in range(0, len(ids), _QUERY_BATCH):
-        part = slice(start, start + _QUERY_BATCH)
+    for start in range(0, len(ids), batch):
+        part = slice(start, start + batch)
         for query, found in zip(ids[part], retriever.search_many(texts[part]), strict=True):
             rankings[query] = distinct([document.metadata["source_id"] for document in found])
         on_progress("retrieve", len(rankings), len(ids))
     return rankings
+
+
+def _model(arguments: argparse.Namespace, on_progress: OnProgress) -> BaseChatModel:
+    """The chat model, whose replies are kept."""
+    from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache  # noqa: PLC0415
+    from langchain_graft.models.pull import models_folder  # noqa: PLC0415
+
+    model = load_model(arguments, on_progress)
+    if arguments.no_cache:
+        return model
+    return with_reply_cache(model, ReplyCache(models_folder().parent / "replies.sqlite"))
 
 
 def _answers(
@@ -143,15 +210,9 @@ def _answers(
         evaluate_answers,
         rows_as_json,
     )
-    from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache  # noqa: PLC0415
-    from langchain_graft.models.pull import models_folder  # noqa: PLC0415
 
-    model = load_model(arguments, on_progress)
-    if not arguments.no_cache:
-        cache = ReplyCache(models_folder().parent / "replies.sqlite")
-        model = with_reply_cache(model, cache)
     rows = evaluate_answers(
-        make_chain(arguments, kb, model),
+        make_chain(arguments, kb, _model(arguments, on_progress)),
         questions,
         is_refusal=is_refusal,
         on_answer=lambda done, total: on_progress("answer", done, total),
@@ -177,3 +238,22 @@ def _print(figures: Mapping[str, Any]) -> None:
         for name, value in figures["metrics"].items()
     ]
     print_table(f"{figures['questions']} questions", ("metric", "mean", "95 % interval"), rows)
+
+
+def _print_calibration(figures: Mapping[str, Any]) -> None:
+    from langchain_graft.cli.console import print_table  # noqa: PLC0415
+
+    rows = [
+        (name, f"{of['mean']:.3f}", f"{of['low']:.3f} to {of['high']:.3f}", f"{share:.0%}")
+        for (name, of), share in zip(
+            figures["ndcg@10"].items(), figures["rewritten"].values(), strict=True
+        )
+    ]
+    names = ("search", "nDCG@10", "95 % interval", "rewritten")
+    print_table(f"{figures['questions']} questions, on which it was chosen", names, rows)
+    print_table("weak is below", ("signal", "threshold"), list(_texts(figures["thresholds"])))
+
+
+def _texts(thresholds: Mapping[str, float | None]) -> Iterator[tuple[str, str]]:
+    for name, value in thresholds.items():
+        yield name, "not asked" if value is None else f"{value:.3f}"

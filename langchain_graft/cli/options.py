@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
     from langchain_graft.knowledge_base import KnowledgeBase
     from langchain_graft.models.pull import OnProgress
+    from langchain_graft.retrievers import FusionRetriever, IndexRetriever
 
 DEFAULT_MODEL = "qwen2.5-coder-1.5b"
 DEFAULT_K = 5
 CONTEXT_TOKENS = 800
 ANSWER_TOKENS = 256
 RETRIEVERS = ("vector", "bm25", "hybrid")
+REWRITING = ("fusion", "adaptive")
+"""More of them, for measuring: `graft ask --chain rag-fusion` is what people ask."""
 CHAINS = ("rag", "rag-fusion", "step-back", "multi-step", "auto")
 
 
@@ -73,8 +76,7 @@ def add_answering(
     parser.add_argument(
         "--retriever",
         choices=retrievers,
-        default="vector",
-        help="by meaning, by words, or both (default: vector)",
+        help="by meaning, by words, or both (default: vector; hybrid for --chain rag-fusion)",
     )
     parser.add_argument(
         "--context-tokens",
@@ -124,11 +126,35 @@ def make_chain(
         "multi-step": chains.create_multi_step_chain,
         "auto": chains.create_default_router,
     }
-    retriever = kb.retriever(arguments.retriever, k=arguments.k, filter=arguments.filter)
+    retriever = make_retriever(arguments, kb, k=arguments.k, load=lambda: model)
     settings: dict[str, Any] = {"context_tokens": arguments.context_tokens}
     if arguments.chain == "rag-fusion":
         settings["weakness"] = kb.weakness
     return create[arguments.chain](model, retriever, **settings)
+
+
+def retriever_kind(arguments: argparse.Namespace) -> str:
+    """The name of the retriever that was asked for, or that goes with the chain."""
+    return arguments.retriever or ("hybrid" if arguments.chain == "rag-fusion" else "vector")
+
+
+def make_retriever(
+    arguments: argparse.Namespace, kb: KnowledgeBase, *, k: int, load: Callable[[], BaseChatModel]
+) -> IndexRetriever | FusionRetriever:
+    """The retriever that was asked for; `fusion` and `adaptive` rewrite questions with a model."""
+    from langchain_graft.retrievers import Weakness, create_multi_query_rewriter  # noqa: PLC0415
+
+    kind = retriever_kind(arguments)
+    if kind not in REWRITING:
+        plain = cast("Literal['vector', 'bm25', 'hybrid']", kind)
+        return kb.retriever(plain, k=k, filter=arguments.filter)
+    return kb.retriever(
+        "hybrid",
+        k=k,
+        filter=arguments.filter,
+        rewriter=create_multi_query_rewriter(load()),
+        weakness=(kb.weakness or Weakness()) if kind == "adaptive" else None,
+    )
 
 
 def positive(text: str) -> int:
