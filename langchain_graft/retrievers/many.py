@@ -1,7 +1,8 @@
-"""Many queries to any retriever: in one call where it can, otherwise one call per query."""
+"""One question or many to any retriever, told of a call's settings those that it takes."""
 
 from __future__ import annotations
 
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from langchain_graft.retrievers.filters import Filter, matches
 from langchain_graft.retrievers.together import ainvoke_each
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.retrievers import RetrieverLike
     from langchain_core.runnables import RunnableConfig
@@ -23,6 +24,43 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8
 """Most calls at the same time to a retriever that takes one query per call."""
+
+
+def search_one(
+    retriever: RetrieverLike,
+    question: str,
+    config: RunnableConfig | None = None,
+    *,
+    asked: Mapping[str, Any],
+) -> list[Document]:
+    """What any retriever finds for one question.
+
+    Args:
+        retriever: Any LangChain retriever, or a Runnable from a question to documents.
+        question: What it is asked.
+        config: Of the call.
+        asked: Settings of the call: `k`, `filter`, `weights`. It is given those that it takes: a
+            LangChain retriever `k`, one with `search_many`, as ours have, the others too. Nothing
+            is given to a Runnable around a retriever: what is bound there would be overwritten.
+    """
+    settings = _taken(retriever, "_get_relevant_documents", asked)
+    return retriever.invoke(question, config, **settings)
+
+
+async def asearch_one(
+    retriever: RetrieverLike,
+    question: str,
+    config: RunnableConfig | None = None,
+    *,
+    asked: Mapping[str, Any],
+) -> list[Document]:
+    """Like `search_one`, off the event loop."""
+    if _is_sync(retriever):
+        return await run_in_executor(
+            None, search_one, retriever, question, config=config, asked=asked
+        )
+    settings = _taken(retriever, "_aget_relevant_documents", asked)
+    return await retriever.ainvoke(question, config, **settings)
 
 
 def search_many(
@@ -41,15 +79,15 @@ def search_many(
     Raises:
         Exception: What such a method raises.
     """
-    if hasattr(retriever, "search_many"):
-        found = retriever.search_many(queries, k=k, filter=filter)
+    if search := _own(retriever, "search_many"):
+        found = search(queries, k=k, filter=filter, **_config(search, config))
     else:
         texts = [query.text for query in queries]
         found = retriever.batch(
             texts,
             {"max_concurrency": AT_ONCE, **(config or {})},
             return_exceptions=True,
-            **_taken(retriever, "_get_relevant_documents", k),
+            **_taken(retriever, "_get_relevant_documents", {"k": k}),
         )
     return _rankings(found, len(queries), k, filter)
 
@@ -63,11 +101,11 @@ async def asearch_many(
     config: RunnableConfig | None = None,
 ) -> list[list[Document] | Exception]:
     """Like `search_many`, off the event loop."""
-    if hasattr(retriever, "asearch_many"):
-        found = await retriever.asearch_many(queries, k=k, filter=filter)
-    elif hasattr(retriever, "search_many"):
+    if asearch := _own(retriever, "asearch_many"):
+        found = await asearch(queries, k=k, filter=filter, **_config(asearch, config))
+    elif search := _own(retriever, "search_many"):
         found = await run_in_executor(
-            compute_pool(), retriever.search_many, queries, k=k, filter=filter
+            compute_pool(), partial(search, queries, k=k, filter=filter, **_config(search, config))
         )
     elif _is_sync(retriever):
         return await run_in_executor(
@@ -75,18 +113,33 @@ async def asearch_many(
         )
     else:
         texts = [query.text for query in queries]
-        taken = _taken(retriever, "_aget_relevant_documents", k)
+        taken = _taken(retriever, "_aget_relevant_documents", {"k": k})
         found = await ainvoke_each(retriever, texts, config, at_once=AT_ONCE, **taken)
     return _rankings(found, len(queries), k, filter)
 
 
-def _taken(retriever: RetrieverLike, method: str, k: int) -> dict[str, Any]:
-    """A LangChain retriever whose method takes `k` is told how many are wanted."""
+def _taken(retriever: RetrieverLike, method: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a LangChain retriever's method takes; all but `k` are a dialect of ours."""
     if not isinstance(retriever, BaseRetriever):
         return {}
+    search = _own(retriever, "search_many")
+    names = set(signature(search).parameters) if search else {"k"}
     takes = signature(getattr(retriever, method)).parameters
     any_other = any(one.kind is one.VAR_KEYWORD for one in takes.values())
-    return {"k": k} if "k" in takes or any_other else {}
+    return {
+        name: given
+        for name, given in asked.items()
+        if name in names and (name in takes or any_other)
+    }
+
+
+def _own(retriever: RetrieverLike, method: str) -> Callable[..., Any] | None:
+    """A method of its class: one around a retriever lends that one's and forgets what it binds."""
+    return getattr(retriever, method) if hasattr(type(retriever), method) else None
+
+
+def _config(search: Callable[..., Any], config: RunnableConfig | None) -> dict[str, Any]:
+    return {"config": config} if "config" in signature(search).parameters else {}
 
 
 def _is_sync(retriever: RetrieverLike) -> bool:
