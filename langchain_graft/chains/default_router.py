@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TALK = re.compile(
     r"""\W*(?:
         (?:hi|hello|hey|good\s(?:morning|afternoon|evening|night)|greetings)(?:\s(?:there|all))?
-      | (?:many\s)?thanks?(?:\s(?:you|a\slot|so\smuch|very\smuch|for\s[\w\s]{1,30}))*
+      | (?:many\s)?thanks?(?:\s(?:you|a\slot|so\smuch|very\smuch))*(?:\sfor\s[\w\s]{1,30})?
       | that\s(?:was|is)\s(?:very\s|really\s)?(?:helpful|great|good|nice|useful|all)
       | (?:good)?bye|see\syou(?:\slater)?|how\sare\syou(?:\s(?:doing|today))*
       | nice\sto\smeet\syou|(?:who|what)\sare\syou|what\scan\syou\sdo(?:\sfor\sme)?|help
@@ -35,18 +35,31 @@ _TALK = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _PARTS = re.compile(r"[.!?,。！？，]+|\sand\s")
-_AGAINST_RULES = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|above|prior|earlier|your|all)\b.{0,20}"
-    r"\b(?:instructions?|rules?|prompts?)\b|\b(?:reveal|show|print|repeat)\b.{0,20}"
-    r"\b(?:system|hidden|initial)\s(?:prompt|instructions?)\b"
-    r"|(?:忽略|无视|忘记).{0,12}(?:指令|规则|提示)|(?:系统|隐藏)提示词",
+_AGAINST_RULES = re.compile(  # as an order: a document may be asked what ignores a rule
+    r"(?:^|[.!?,;:\n]|\b(?:please|now|then|just|and|(?:you|must|should)(?:\sto)?)\b)\s{0,3}"
+    r"(?:(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|above|prior|earlier|your|all)\b.{0,20}"
+    r"\b(?:instructions?|rules?|prompts?)\b"
+    r"|(?:reveal|show|print|repeat|tell)\b.{0,20}"
+    r"\b(?:system|hidden|initial|your)\s(?:prompt|instructions?)\b)"
+    r"|\byour\s(?:system|hidden|initial)\s(?:prompt|instructions?)\b"
+    r"|(?:^|[,.!?:，。！？：；\s]|请|现在|必须|立即)[你您]?(?:忽略|无视|忘记|忘掉).{0,12}(?:指令|规则|提示)"
+    r"|(?:[你您]的|告诉|显示|输出|打印|透露|重复).{0,8}(?:系统|隐藏|初始)提示词",
     re.IGNORECASE,
+)
+_THAN = (  # not "more than 100", "less than a year"
+    r"than\b(?!\s(?:\W?\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|half|once|twice"
+    r"|a\s(?:dozen|hundred|thousand|million|billion|year|month|week|day))\b))"
 )
 _COMPARES = re.compile(
     r"\b(?:older|younger|earlier|later|longer|shorter|taller|higher|larger|bigger|smaller|faster"
-    r"|first|more|fewer|less)\b.{0,60}(?:\bthan\b|,.{1,60}\bor\b)|\bcompare[ds]?\b"
-    r"|\bdifferences?\sbetween\b|\b(?:both|same)\b.{1,60}\band\b|\band\b.{1,60}\bthe\ssame\b"
-    r"|谁.{0,6}(?:先|后|更|比)|哪[个一]?.{0,6}更|比较|对比|区别|相同|同一",
+    rf"|first|more|fewer|less)\b.{{0,60}}(?:\b{_THAN}|,.{{1,60}}\bor\b)"
+    rf"|\b(?!(?:other|rather)\b)\w{{2,20}}er\s{_THAN}|\bcompare[ds]?\b"
+    r"|\bdifferences?\sbetween\b|\bdiffers?\b|^\W*(?:are|were|do|did|have|had)\sboth\b.{1,60}\band\b"
+    r"|\band\b.{1,60}\b(?:the\ssame|both)\b"
+    r"|谁.{0,6}(?:先(?!后)|(?<!先)后(?!来)|更|比)|哪[个一]?.{0,6}更|比较(?:一下)?.{1,30}[和与跟]"
+    r"|[和与跟].{1,30}(?:比较|对比|相比|区别|差异|不同|相同|同一|一样)"
+    r"|(?<![百分价对相类占])比(?![较例赛如方尔亚特利基]).{1,12}"
+    r"(?:[大小早晚高低长短快慢多少贵重轻]|便宜)",
     re.IGNORECASE,
 )
 _ROLE = (
@@ -54,22 +67,28 @@ _ROLE = (
     r"|manufacturer|company|president|head|wife|husband|spouse|father|mother|son|daughter|brother"
     r"|sister|teacher|capital|team|band|person|man|woman)s?"
 )
-_NESTED = re.compile(
-    rf"\b(?:did|does|is|was|are|were|has|had)\sthe\s(?:\w+\s)?{_ROLE}\s(?:of|that|who|which)\b"
-    rf"|\bthe\s(?:\w+\s)?{_ROLE}\sof\sthe\s(?:\w+\s)?{_ROLE}\b"
-    r"|(?:作者|导演|创始人|设计者|发明人|总统|首都|父亲|母亲|妻子|丈夫|儿子|女儿)的",
+_NESTED = re.compile(  # not "who is the founder of X", which is asked for one fact
+    r"\b(?:did|does|has|had|(?:where|when|why|how(?:\s\w+)?|what\s(?:year|day|age)"
+    rf"|(?:in|at|on|from|to|of)\s(?:which|what)\s\w+)\s(?:is|was|are|were))\sthe\s(?:\w+\s)?{_ROLE}\s(?:of|that|who|which)\b"
+    rf"|\bthe\s(?:\w+\s)?{_ROLE}\sof\sthe\s(?:\w+\s)?{_ROLE}\s(?:of|that|who|which|whose)\b"
+    r"|(?:作者|导演|创始人|设计者|发明人|总统|首都|父亲|母亲|妻子|丈夫|儿子|女儿)的(?!名|姓)",
     re.IGNORECASE,
 )
-_DATE = r"(?:[A-Z][a-z]{2,8}\.?\s(?:\d{1,2},?\s)?)?(?:1[0-9]|20)\d\d"
+_MONTH = (
+    r"(?:(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)\.?|January|February|March|April"
+    r"|June|July|August|September|October|November|December|[Ss]pring|[Ss]ummer|[Aa]utumn|[Ff]all"
+    r"|[Ww]inter)"
+)
+_DATE = rf"(?:{_MONTH}\s(?:\d{{1,2}},?\s)?)?(?:1[0-9]|20)\d\d"
 _WITHIN_TIME = re.compile(
-    rf"\b(?:from|between)\s{_DATE}\s(?:to|and|until)\s(?:[A-Z][a-z]{{2,8}}\.?\s)?\d{{4}}"
-    rf"|\b(?:in|before|after|during|around)\s(?:early\s|late\s)?[A-Z][a-z]{{2,8}}\.?\s\d{{4}}"
+    rf"\b(?:from|between)\s{_DATE}\s(?:to|and|until)\s{_DATE}"
+    rf"|\b(?:in|before|after|during|around)\s(?:early\s|late\s)?{_MONTH}\s(?:of\s)?\d{{4}}"
     r"|\d{4}年(?:\d+月)?(?:到|至|与|和)\d{4}年|\d{4}年\d{1,2}月",
 )
 _BROAD = re.compile(
     r"\b(?:tell\sme\s(?:all\s|everything\s|more\s)?about|overview|everything|in\sgeneral"
-    r"|what\sare\s(?:all\s)?the\s(?:main|different|various|most)|list\s(?:all|the)|summari[sz]e)\b"
-    r"|介绍|概述|总结|有哪些|都有什么|说说",
+    r"|what\sare\s(?:all\s)?the\s(?:main|different|various|most)|list\s(?:all|the)|summari[sz]e|summary\sof)\b"
+    r"|介绍(?!人|.{0,12}认识)|概述|总结|有哪些|都有什么|说说",
     re.IGNORECASE,
 )
 
