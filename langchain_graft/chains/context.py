@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from langchain_core.retrievers import BaseRetriever, RetrieverLike
+from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import run_in_executor
 
@@ -16,26 +17,29 @@ from langchain_graft.models.compute import compute_pool
 from langchain_graft.retrievers.filters import matches
 from langchain_graft.retrievers.fusion import check_weights
 from langchain_graft.retrievers.index import check_search
+from langchain_graft.retrievers.many import asearch_one, search_one
 from langchain_graft.retrievers.together import acall_together, call_together
 from langchain_graft.source_text import source_text
 
 if TYPE_CHECKING:
-    from langchain_core.documents import Document
     from langchain_core.documents.compressor import BaseDocumentCompressor
+    from langchain_core.retrievers import RetrieverLike
 
 RETRIEVAL_SECONDS = 60.0
 
 RetrieverOf = Callable[[Mapping[str, Any]], "RetrieverLike | list[Document]"]
+Order = Callable[[Sequence[Document]], Sequence[Document]]
 Tell = Callable[["Sequence[Document]"], dict[str, Any]]
 _SETTINGS = ("k", "filter", "weights", "budget")
 
 
-def create_retrieval_step(  # noqa: C901 (the same step twice, sync and async)
+def create_retrieval_step(  # noqa: C901, PLR0913 (the same step twice, sync and async)
     retriever: RetrieverLike | RetrieverOf,
     *,
     budget: int | None,
     count_tokens: CountTokens,
     compressor: BaseDocumentCompressor | None = None,
+    order: Order | None = None,
     timeout_seconds: float | None = RETRIEVAL_SECONDS,
     tell: Tell | None = None,
 ) -> Runnable[Mapping[str, Any], dict[str, Any]]:
@@ -51,6 +55,7 @@ def create_retrieval_step(  # noqa: C901 (the same step twice, sync and async)
         budget: Most tokens of all documents together; None: no limit. That of a call goes before.
         count_tokens: Text to its number of tokens.
         compressor: What is done to the documents before they are packed.
+        order: The packed documents in another order; None: best first.
         timeout_seconds: Most time for the retriever to answer; None: no limit. One that has a
             `timeout_seconds` itself, as `FusionRetriever` has, is trusted to hold to it.
         tell: What else the step gives, from the documents that were found.
@@ -62,6 +67,7 @@ def create_retrieval_step(  # noqa: C901 (the same step twice, sync and async)
 
     def passed(found: Sequence[Document], asked: Mapping[str, Any]) -> list[Document]:
         where = asked.get("filter")
+        _check_documents(found)
         return [one for one in found if matches(where, one.metadata)][: asked.get("k")]
 
     def given(
@@ -70,6 +76,7 @@ def create_retrieval_step(  # noqa: C901 (the same step twice, sync and async)
         most = asked.get("budget", budget)
         context, left_out = pack_documents(left, budget=most, count_tokens=count_tokens)
         told = tell(found) if tell else {}
+        context = list(order(context)) if order else context
         return {**told, "context": context, "left_out": left_out, "warnings": _warnings(left)}
 
     def retrieve(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -105,10 +112,9 @@ def _search(
     asked: Mapping[str, Any],
     timeout_seconds: float | None,
 ) -> list[Document]:
-    settings = _taken_by(retriever, asked)
     if _bounds_itself(retriever):
-        return retriever.invoke(question, config, **settings)
-    calls = [lambda: retriever.invoke(question, config, **settings)]
+        return search_one(retriever, question, config, asked=asked)
+    calls = [lambda: search_one(retriever, question, config, asked=asked)]
     return _found(call_together(calls, timeout_seconds=timeout_seconds)[0])
 
 
@@ -119,26 +125,15 @@ async def _asearch(
     asked: Mapping[str, Any],
     timeout_seconds: float | None,
 ) -> list[Document]:
-    settings = _taken_by(retriever, asked)
     if _bounds_itself(retriever):
-        return await retriever.ainvoke(question, config, **settings)
-    calls = [retriever.ainvoke(question, config, **settings)]
+        return await asearch_one(retriever, question, config, asked=asked)
+    calls = [asearch_one(retriever, question, config, asked=asked)]
     return _found((await acall_together(calls, timeout_seconds=timeout_seconds))[0])
 
 
 async def _off_the_loop(given: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """What packs documents counts their tokens."""
     return await run_in_executor(compute_pool(), given, *arguments)
-
-
-def _taken_by(retriever: RetrieverLike, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Which settings of a call a retriever takes: all but `k` are a dialect of ours."""
-    names: tuple[str, ...] = ()
-    if hasattr(retriever, "search_many"):
-        names = ("k", "filter", "weights") if hasattr(retriever, "weights") else ("k", "filter")
-    elif isinstance(retriever, BaseRetriever):
-        names = ("k",)
-    return {name: asked[name] for name in names if name in asked}
 
 
 def _bounds_itself(retriever: RetrieverLike) -> bool:
@@ -151,10 +146,18 @@ def _asked(config: RunnableConfig) -> dict[str, Any]:
     asked = {name: given[name] for name in _SETTINGS if given.get(name) is not None}
     check_search(asked.get("k", 1), asked.get("filter"))
     if "weights" in asked:
-        check_weights(asked["weights"], count=len(asked["weights"]))
+        _check_weights(asked["weights"])
     if "budget" in asked:
         _check_budget(asked["budget"])
     return asked
+
+
+def _check_weights(weights: object) -> None:
+    listed = isinstance(weights, list | tuple) and all(isinstance(one, Real) for one in weights)
+    if not listed:
+        msg = f"weights must be a list of numbers, one per retriever, not {weights!r:.80}"
+        raise ValueError(msg)
+    check_weights(weights, count=len(weights))  # type: ignore[arg-type]
 
 
 def _check_budget(budget: object) -> None:
@@ -169,6 +172,12 @@ def _found(found: list[Document] | Exception) -> list[Document]:
     if isinstance(found, Exception):
         raise found
     return found
+
+
+def _check_documents(found: object) -> None:
+    if not isinstance(found, list | tuple) or not all(isinstance(one, Document) for one in found):
+        msg = f"The retriever gave {found!r:.80}, not a list of documents"
+        raise TypeError(msg)
 
 
 def _warnings(documents: Sequence[Document]) -> list[str]:

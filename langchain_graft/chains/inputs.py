@@ -20,7 +20,7 @@ def as_input(given: str | Mapping[str, Any]) -> dict[str, Any]:
     What a chain makes itself is dropped, so that the output of one run can be given to the next.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: It is neither, or `chat_history` is no list.
         ValueError: The question is empty, or longer than `MOST_QUESTION_CHARACTERS`.
     """
     state = {"input": given} if isinstance(given, str) else given
@@ -36,8 +36,12 @@ def as_input(given: str | Mapping[str, Any]) -> dict[str, Any]:
             "Ask a shorter one; put a long text into a document and ask about that"
         )
         raise ValueError(msg)
+    history = state.get("chat_history") or []
+    if not isinstance(history, list | tuple):
+        msg = f"chat_history has to be a list of messages, not {history!r:.200}"
+        raise TypeError(msg)
     given = {name: value for name, value in state.items() if name not in _MADE_HERE}
-    return {**given, "chat_history": list(state.get("chat_history") or [])}
+    return {**given, "chat_history": list(history)}
 
 
 def question_of(state: Mapping[str, Any]) -> str:

@@ -131,11 +131,16 @@ def _told(plan: Plan, steps: Sequence[Step], given: Sequence[Mapping[str, Any]])
         notes.append(NOTHING_FOUND)
     context = given[-1]["context"]
     shown = {document.id for document in context if document.id}
-    left_out = {one["document_id"] or id(one): one for of in given for one in of["left_out"]}
+    left_out = {
+        one["document_id"] or id(one): one
+        for of in given
+        for one in of["left_out"]
+        if one["reason"] == "cut" or one["document_id"] not in shown
+    }
     return {
         "steps": steps,
         "context": context,
-        "left_out": [one for key, one in left_out.items() if key not in shown],
+        "left_out": list(left_out.values()),
         "warnings": list(dict.fromkeys([*notes, *(w for of in given for w in of["warnings"])])),
     }
 

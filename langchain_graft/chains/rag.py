@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from langchain_core.prompts import BasePromptTemplate
     from langchain_core.retrievers import RetrieverLike
 
-    from langchain_graft.chains.context import RetrieverOf, Tell
+    from langchain_graft.chains.context import Order, RetrieverOf, Tell
     from langchain_graft.chains.types import RagInput, RagOutput
 
 CONTEXT_TOKENS = 2000
@@ -36,6 +36,7 @@ class RagSettings(TypedDict, total=False):
 
     prompt: BasePromptTemplate[Any] | None
     compressor: BaseDocumentCompressor | None
+    order: Order | None
     check: Check | Literal["auto"] | None
     context_tokens: int | None
     count_tokens: CountTokens | None
@@ -49,6 +50,7 @@ def create_rag_chain(  # noqa: PLR0913 (each is a choice of its own)
     *,
     prompt: BasePromptTemplate[Any] | None = None,
     compressor: BaseDocumentCompressor | None = None,
+    order: Order | None = None,
     check: Check | Literal["auto"] | None = "auto",
     context_tokens: int | None = CONTEXT_TOKENS,
     count_tokens: CountTokens | None = None,
@@ -78,6 +80,8 @@ def create_rag_chain(  # noqa: PLR0913 (each is a choice of its own)
             `PLAIN_RAG_PROMPT` where there is a check, otherwise `RAG_PROMPT`.
         compressor: What is done to the documents before they are packed into the prompt: orders
             them anew, or leaves out what says little.
+        order: Puts what was packed into another order, such as `lost_in_the_middle_order`; marks
+            count that one. None: best first.
         check: Says from the prompt's variables whether the sources hold the answer. "auto": as told
             above; None: the model is not asked for it.
         context_tokens: Most tokens of all documents in the prompt; None: no limit.
@@ -94,6 +98,7 @@ def create_rag_chain(  # noqa: PLR0913 (each is a choice of its own)
     settings = RagSettings(
         prompt=prompt,
         compressor=compressor,
+        order=order,
         check=check,
         context_tokens=context_tokens,
         count_tokens=count_tokens,
@@ -138,6 +143,7 @@ def create_grounded_retrieval_step(
         budget=settings.get("context_tokens", CONTEXT_TOKENS),
         count_tokens=settings.get("count_tokens") or token_counter_of(model),
         compressor=settings.get("compressor"),
+        order=settings.get("order"),
         timeout_seconds=settings.get("retrieval_seconds", RETRIEVAL_SECONDS),
         tell=tell,
     )

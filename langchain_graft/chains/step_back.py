@@ -12,7 +12,7 @@ from langchain_graft.chains.context import RETRIEVAL_SECONDS
 from langchain_graft.chains.inputs import question_of
 from langchain_graft.chains.prompts import ALONE_PROMPT, PRINCIPLE_PROMPT, STEP_BACK_ANSWER_PROMPT
 from langchain_graft.chains.rag import RagSettings, create_grounded_stages
-from langchain_graft.chains.rag_fusion import with_rewriter
+from langchain_graft.chains.rag_fusion import with_settings
 from langchain_graft.chains.staged import create_staged_chain
 from langchain_graft.language import language_of
 from langchain_graft.models.asking import ask_aside, require_variables
@@ -73,13 +73,16 @@ def create_step_back_chain(
 
     timeout_seconds = settings.get("retrieval_seconds", RETRIEVAL_SECONDS)
 
+    # one that rewrites goes on doing so, with both questions
+    rewrites = getattr(retriever, "rewriter", None) is not None
+    retrievers: Any = [retriever] if rewrites else retriever
+
     def both(state: Mapping[str, Any]) -> RetrieverLike:
         other = state["step_back_question"]
         queries = [Query(other)] if other else []
-        rewriter: Runnable[str, list[Query]] = RunnableLambda(lambda _: queries)
-        return with_rewriter(
-            retriever, rewriter, original_weight=1.0, timeout_seconds=timeout_seconds
-        )
+        asking: Runnable[str, list[Query]] = RunnableLambda(lambda _: queries)
+        given = {"rewriter": asking, "original_weight": 1.0, "weakness": None}
+        return with_settings(retrievers, given, timeout_seconds=timeout_seconds)
 
     retrieval, answering = create_grounded_stages(model, both, **settings)
     return create_staged_chain(stepping_back, retrieval, last=answering, name="step_back_chain")

@@ -38,6 +38,14 @@ def test_what_is_no_question_is_a_type_error_that_says_what_is_taken(
         create_chain(ScriptedChatModel(), retriever).invoke(given)
 
 
+@pytest.mark.parametrize("history", ["hello", {"human": "Hi"}, 7])
+def test_a_history_that_is_no_list_is_a_type_error(create_chain, retriever, history):
+    with pytest.raises(TypeError, match="chat_history has to be a list of messages"):
+        create_chain(ScriptedChatModel(), retriever).invoke(
+            {"input": QUESTION, "chat_history": history}
+        )
+
+
 def test_a_long_question_is_answered(create_chain, index):
     question = ("Who founded Apple? " + "苹果 and more [1] <|x|> " * 500)[:10_000]
     output = create_chain(ScriptedChatModel(script=["Jobs. [1]"]), index.as_retriever()).invoke(

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_graft.chains import create_rag_chain
@@ -232,3 +234,27 @@ def test_tokens_are_counted_by_the_model_where_it_can_and_by_estimate_otherwise(
     own = FakeListChatModel(responses=["a"], custom_get_token_ids=lambda text: list(range(7)))
     assert token_counter_of(own)("any text") == 7
     assert token_counter_of(ScriptedChatModel())("any text") == estimate_tokens("any text")
+
+
+class OwnAsync(BaseRetriever):
+    """Somebody else's retriever whose async method knows no `k`."""
+
+    documents: list[Document]
+
+    def _get_relevant_documents(self, query, *, run_manager, k=4):
+        return self.documents[:k]
+
+    async def _aget_relevant_documents(self, query, *, run_manager):
+        return self.documents
+
+
+async def test_a_retriever_whose_async_method_takes_no_k_is_held_to_it(documents, run):
+    chain = create_rag_chain(ScriptedChatModel(script=["Jobs."]), OwnAsync(documents=documents))
+    output = await run(chain, "Who founded Apple?", {"configurable": {"k": 1}})
+    assert output["context"] == documents[:1]
+
+
+async def test_documents_that_are_no_list_of_documents_are_an_error_that_says_so(run):
+    chain = create_rag_chain(ScriptedChatModel(), RunnableLambda(lambda question: "text"))
+    with pytest.raises(TypeError, match="not a list of documents"):
+        await run(chain, "Who founded Apple?")

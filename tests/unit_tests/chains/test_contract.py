@@ -295,6 +295,8 @@ async def test_settings_of_a_call_hold(make, index, run):
         ({"k": 0}, "k must be a whole number"),
         ({"filter": {"lang": {"$like": "z"}}}, "Unknown operator"),
         ({"weights": [-1.0]}, "weight must be 0 or more"),
+        ({"weights": 2.0}, "weights must be a list of numbers"),
+        ({"weights": ["a"]}, "weights must be a list of numbers"),
         ({"budget": 0}, "budget must be a whole number of tokens"),
         ({"budget": "many"}, "budget must be a whole number of tokens"),
     ],
@@ -327,6 +329,22 @@ async def test_a_compressor_works_before_documents_are_packed(make, retriever, r
     found = ids(await run(chain, QUESTION))
     assert set(found) <= {"zh", "price"}
     assert found[0] == "zh"
+
+
+async def test_an_order_comes_after_packing_and_is_what_marks_count(make, retriever, run):
+    packed = []
+
+    def turned(documents):
+        packed.append(list(documents))
+        return documents[::-1]
+
+    model = model_of("It was sold at 666.66 dollars.")
+    chain = make(model, retriever, order=turned, context_tokens=60)
+    context = (await run(chain, QUESTION))["context"]
+    assert context == packed[-1][::-1]
+    assert len(packed[0]) == 2  # of three
+    prompt = model.asked[-1][-1].text
+    assert all(f"[{n}] {one.page_content}" in prompt for n, one in enumerate(context, 1))
 
 
 async def test_a_run_has_its_steps_in_a_trace(make, retriever):

@@ -75,6 +75,44 @@ def test_a_fusion_retriever_keeps_its_own_settings():
     assert own.rewriter is None
 
 
+def test_a_fusion_retriever_keeps_its_own_weight_and_its_own_weakness():
+    easy = Weakness(top_score=None, margin=None, overlap=None)
+    own = FusionRetriever(retrievers=[WordRetriever()], original_weight=7.0, weakness=easy)
+    model = ScriptedChatModel(script=["Tarkovsky."] * 2)
+    output = create_rag_fusion_chain(model, own, rewriter=rewriter("Tarkovsky films")).invoke(
+        "Who made Solaris?"
+    )
+    [share] = output["context"][0].metadata["contributions"]
+    assert share["score"] == pytest.approx(7 / 61)
+    chain = create_rag_fusion_chain(
+        model, own, rewriter=rewriter("Tarkovsky films"), weakness=Weakness(), original_weight=3.0
+    )
+    share = chain.invoke("Who made Solaris?")["context"][0].metadata["contributions"][0]
+    assert share["score"] == pytest.approx(3 / 61)
+    with pytest.raises(ValueError, match="original_weight"):
+        create_rag_fusion_chain(model, own, original_weight=-1.0)
+
+
+def test_a_fusion_retriever_that_rewrites_is_not_given_a_second_rewriter():
+    asked = []
+    rewriting = RunnableLambda(lambda question: asked.append(question) or [Query("Tarkovsky")])
+    own = FusionRetriever(retrievers=[WordRetriever()], rewriter=rewriting)
+    output = create_rag_fusion_chain(ScriptedChatModel(script=["A."]), own).invoke("Solaris?")
+    assert asked == ["Solaris?"]
+    assert output["queries"] == ["Solaris?", "Tarkovsky"]
+
+
+def test_step_back_over_one_that_rewrites_has_both_questions_rewritten():
+    asked = []
+    rewriting = RunnableLambda(lambda question: asked.append(question) or [])
+    own = FusionRetriever(retrievers=[WordRetriever()], rewriter=rewriting)
+    chain = create_step_back_chain(
+        ScriptedChatModel(script=["A."]), own, rewriter=rewriter("Tarkovsky in general?")
+    )
+    assert chain.invoke("Vasa?")["step_back_question"]
+    assert asked == ["Vasa?", "Tarkovsky in general?"]
+
+
 def test_a_search_that_looks_good_costs_no_rewriting(index):
     model = ScriptedChatModel(script=["Jobs. [1]"])
     chain = create_rag_fusion_chain(model, index.as_retriever(), weakness=Weakness(top_score=0.0))
@@ -200,6 +238,17 @@ async def test_when_no_step_finds_anything_the_question_is_looked_up_as_it_is(ru
     output = await run(create_multi_step_chain(model, retriever), QUESTION)
     assert output["warnings"] == [NOTHING_FOUND]
     assert [one.id for one in output["context"]] == ["film"]
+
+
+def test_a_document_that_steps_had_to_cut_is_told_to_be_cut():
+    long = Document(id="film", page_content="Solaris was directed by Andrei Tarkovsky. " * 20)
+    model = talk("Who directed Solaris?\nWhere was #1 born?")
+    retriever = WordRetriever(documents=[long, BORN])
+    output = create_multi_step_chain(model, retriever, context_tokens=60).invoke(QUESTION)
+    shown = output["context"][0]
+    assert shown.id == "film"
+    assert len(shown.page_content) < len(long.page_content)
+    assert ("film", "cut") in [(o["document_id"], o["reason"]) for o in output["left_out"]]
 
 
 def test_steps_are_bounded():
