@@ -2,15 +2,23 @@
 
 import pytest
 
-from langchain_graft.chains import ANSWERABLE_PROMPT, CONDENSE_PROMPT, PLAIN_RAG_PROMPT, RAG_PROMPT
+from langchain_graft import chains
+from langchain_graft.chains import (
+    Route,
+    create_model_decider,
+    create_multi_step_chain,
+    create_refusing_chain,
+)
 from langchain_graft.testing import ScriptedChatModel
 
 PROMPTS = {
-    "rag": RAG_PROMPT,
-    "plain_rag": PLAIN_RAG_PROMPT,
-    "answerable": ANSWERABLE_PROMPT,
-    "condense": CONDENSE_PROMPT,
+    name.removesuffix("_PROMPT").lower(): getattr(chains, name)
+    for name in chains.__all__
+    if name.endswith("_PROMPT")
 }
+QUESTIONS = pytest.mark.parametrize(
+    "question", ["Who founded Apple?", "谁创办了Apple公司？"], ids=["en", "zh"]
+)
 
 
 def as_text(messages):
@@ -24,10 +32,25 @@ def test_a_prompt_as_rendered(name, snapshot):
     assert as_text(prompt.invoke(variables).to_messages()) == snapshot
 
 
-@pytest.mark.parametrize(
-    "question", ["Who founded Apple?", "谁创办了Apple公司？"], ids=["en", "zh"]
-)
+@QUESTIONS
 def test_what_a_chain_sends(create_chain, retriever, question, snapshot):
     model = ScriptedChatModel(script=["Jobs. [1]"])
     create_chain(model, retriever).invoke(question)
+    assert as_text(model.asked[0]) == snapshot
+
+
+@QUESTIONS
+def test_what_several_steps_send(retriever, question, snapshot):
+    model = ScriptedChatModel(script=["Who was it?\nWhen did #1 do so?", "Jobs [1].", "1976.", "."])
+    create_multi_step_chain(model, retriever, context_tokens=40).invoke(question)
+    assert "\n\n\n".join(map(as_text, model.asked)) == snapshot
+
+
+def test_what_sorts_questions_is_sent(snapshot):
+    routes = [
+        Route("talk", "Greetings.", create_refusing_chain(), examples=("Hi!", "你好")),
+        Route("rag", "Facts.", create_refusing_chain()),
+    ]
+    model = ScriptedChatModel(script=["rag"])
+    create_model_decider(routes, model).invoke("Who founded Apple?")
     assert as_text(model.asked[0]) == snapshot
