@@ -57,13 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--beir", type=Path, metavar="FOLDER", help="a BEIR folder's queries")
     parser.add_argument("--split", default="test", help="of the BEIR folder (default: test)")
     parser.add_argument("--limit", type=positive, metavar="N", help="the first N questions only")
-    parser.add_argument("--retrieval-only", action="store_true", help="ask no chat model")
+    parser.add_argument("--retrieval-only", action="store_true", help="measure no answers")
     parser.add_argument("--no-cache", action="store_true", help="ask the model everything anew")
     parser.add_argument(
         "--rows", type=Path, metavar="FILE", help="write every answer as JSON lines"
     )
     parser.add_argument(
-        "--calibrate", action="store_true", help="measure when rewriting a question pays"
+        "--calibrate",
+        action="store_true",
+        help="measure when rewriting a question pays in hybrid search, and keep it",
     )
     add_answering(parser, retrievers=(*RETRIEVERS, *REWRITING))
     add_json(parser)
@@ -73,6 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, and show the figures."""
     from langchain_graft.cli.console import print_json, progress  # noqa: PLC0415
 
+    if arguments.calibrate and (arguments.retriever or arguments.retrieval_only or arguments.rows):
+        msg = (
+            "--calibrate searches by hybrid, with and without rewriting, and writes no answers: "
+            "leave --retriever, --retrieval-only and --rows out"
+        )
+        raise ValueError(msg)
     with progress() as on_progress:
         kb = open_filled(arguments.kb, on_progress)
         by_source = _beir if arguments.beir else _questions
@@ -89,11 +97,9 @@ def _beir(
     arguments: argparse.Namespace, kb: KnowledgeBase, on_progress: OnProgress
 ) -> dict[str, Any]:
     from langchain_graft.evaluation.bootstrap import mean_interval  # noqa: PLC0415
-    from langchain_graft.evaluation.datasets import load_beir  # noqa: PLC0415
     from langchain_graft.evaluation.ranking import ranking_metrics  # noqa: PLC0415
 
-    queries, judged = load_beir(arguments.beir, split=arguments.split)
-    queries = dict(list(queries.items())[: arguments.limit])
+    queries, judged = _judged(arguments)
     rankings = _rank(arguments, kb, queries, on_progress)
     metrics = ranking_metrics(rankings, {query: judged[query] for query in queries})
     intervals = {name: mean_interval(list(values.values())) for name, values in metrics.items()}
@@ -131,17 +137,10 @@ def _calibrate(
     from dataclasses import asdict  # noqa: PLC0415
 
     from langchain_graft.evaluation.bootstrap import mean_interval  # noqa: PLC0415
-    from langchain_graft.evaluation.datasets import load_beir, load_questions  # noqa: PLC0415
     from langchain_graft.knowledge_base import calibrate, compare_rewriting  # noqa: PLC0415
     from langchain_graft.retrievers import create_multi_query_rewriter  # noqa: PLC0415
 
-    if arguments.beir:
-        queries, judged = load_beir(arguments.beir, split=arguments.split)
-    else:
-        questions = load_questions(arguments.questions)
-        queries = {question.id: question.question for question in questions}
-        judged = {question.id: dict.fromkeys(question.documents, 1) for question in questions}
-    queries = dict(list(queries.items())[: arguments.limit])
+    queries, judged = _judged(arguments)
     retriever = kb.retriever(
         "hybrid",
         filter=arguments.filter,
@@ -162,6 +161,21 @@ def _calibrate(
         "rewritten": {name: round(share, 4) for name, (share, _) in searches.items()},
         "ndcg@10": _as_json(ndcg),
     }
+
+
+def _judged(
+    arguments: argparse.Namespace,
+) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+    """Query id to text, and to which documents are right."""
+    from langchain_graft.evaluation.datasets import load_beir, load_questions  # noqa: PLC0415
+
+    if arguments.beir:
+        queries, judged = load_beir(arguments.beir, split=arguments.split)
+    else:
+        questions = load_questions(arguments.questions)
+        queries = {question.id: question.question for question in questions}
+        judged = {question.id: dict.fromkeys(question.documents, 1) for question in questions}
+    return dict(list(queries.items())[: arguments.limit]), judged
 
 
 def _rank(

@@ -289,6 +289,17 @@ async def test_settings_of_a_call_hold(make, index, run):
     assert all(one["tokens"] > 10 and one["source_id"] for one in left_out)
 
 
+async def test_k_and_filter_of_a_call_hold_whatever_retriever_it_is(make, retriever, run):
+    chain = make(model_of("Jobs.", "Jobs.", "Jobs."), retriever)
+
+    async def found(**settings):
+        return ids(await run(chain, "Who founded Apple?", {"configurable": settings}))
+
+    assert await found(filter={"tenant": "b"}) == ["price"]
+    assert set(await found(filter={"tenant": "a"})) <= {"founders", "zh"}
+    assert await found(k=1) == ["founders"]
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
