@@ -17,9 +17,14 @@ from langchain_graft.retrievers.filters import Filter, both_filters, check_filte
 from langchain_graft.retrievers.fusion import CONSTANT, check_weights
 from langchain_graft.retrievers.fusion_search import FusionSearch, names_of, with_warnings
 from langchain_graft.retrievers.index import DEFAULT_K, check_search
-from langchain_graft.retrievers.many import AT_ONCE, asearch_many, search_many
+from langchain_graft.retrievers.many import asearch_many, search_many
 from langchain_graft.retrievers.query import Query, as_query
-from langchain_graft.retrievers.together import acall_together, ainvoke_each, call_together
+from langchain_graft.retrievers.together import (
+    acall_together,
+    ainvoke_each,
+    call_together,
+    invoke_each,
+)
 from langchain_graft.retrievers.weakness import Weakness
 
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 FETCH_K = 50
 ORIGINAL_WEIGHT = 2.0
 TIMEOUT_SECONDS = 60.0
+REWRITER_TIMEOUT_SECONDS = 120.0
 _logger = logging.getLogger(__name__)
 
 
@@ -70,7 +76,8 @@ class FusionRetriever(BaseRetriever):
     """When to rewrite; None: always."""
     k: int = Field(default=DEFAULT_K, ge=1)
     fetch_k: int = Field(default=FETCH_K, ge=1)
-    """Documents of each ranking that are fused, and of the fused one that are reranked."""
+    """Documents of each ranking that are fused, and of the fused one that are reranked; `k` if that
+    is more."""
     filter: dict[str, Any] | None = None
     """Held through every query and retriever; a call's filter narrows it."""
     reranker: BaseDocumentCompressor | None = None
@@ -80,6 +87,8 @@ class FusionRetriever(BaseRetriever):
     """Name of the metadata that identifies documents without an id."""
     timeout_seconds: float | None = Field(default=TIMEOUT_SECONDS, gt=0)
     """Most time for all retrievers together to answer."""
+    rewriter_timeout_seconds: float | None = Field(default=REWRITER_TIMEOUT_SECONDS, gt=0)
+    """Most time to rewrite a question; of several at once, times their number."""
 
     @field_validator("filter")
     @classmethod
@@ -90,6 +99,13 @@ class FusionRetriever(BaseRetriever):
     @model_validator(mode="after")
     def _one_weight_each(self) -> Self:
         self._weights_of(self.weights)
+        return self
+
+    @model_validator(mode="after")
+    def _weakness_shows(self) -> Self:
+        if self.weakness and self.weakness.needs_two and len(self.retrievers) == 1:
+            msg = "One retriever overlaps with none: set top_score or margin of its Weakness"
+            raise ValueError(msg)
         return self
 
     def search_many(
@@ -128,12 +144,13 @@ class FusionRetriever(BaseRetriever):
             find()
         if self.rewriter and (numbers := self._to_rewrite(search)):
             texts = [as_query(queries[number]).text for number in numbers]
-            rewritten = self.rewriter.batch(texts, ask["config"], return_exceptions=True)
+            limit = self._rewriting_seconds(len(texts))
+            rewritten = invoke_each(self.rewriter, texts, config, timeout_seconds=limit)
             _rewrite(search, numbers, rewritten)
         find()
         found = self._fused(search, weights)
         pairs = zip(found, queries, strict=True)
-        return [list(self._rerank(of, query, ask["config"]))[:k] for of, query in pairs]
+        return [list(self._rerank(of, query, k, config))[:k] for of, query in pairs]
 
     async def asearch_many(
         self,
@@ -160,18 +177,25 @@ class FusionRetriever(BaseRetriever):
             await find()
         if self.rewriter and (numbers := self._to_rewrite(search)):
             texts = [as_query(queries[number]).text for number in numbers]
-            asked = ask["config"]
-            rewritten = await ainvoke_each(self.rewriter, texts, asked, at_once=AT_ONCE)
+            limit = self._rewriting_seconds(len(texts))
+            rewritten = await ainvoke_each(self.rewriter, texts, config, timeout_seconds=limit)
             _rewrite(search, numbers, rewritten)
         await find()
         found = await run_in_executor(compute_pool(), self._fused, search, weights)
         pairs = zip(found, queries, strict=True)
-        return [list(await self._arerank(of, query, ask["config"]))[:k] for of, query in pairs]
+        return [list(await self._arerank(of, query, k, config))[:k] for of, query in pairs]
 
     def _weights_of(self, given: Sequence[float] | None) -> Sequence[float]:
-        weights = given or self.weights or [1.0] * len(self.retrievers)
+        chosen = self.weights if given is None else given
+        weights = [1.0] * len(self.retrievers) if chosen is None else chosen
         check_weights(weights, count=len(self.retrievers))
+        if not any(weights):
+            msg = f"One weight at least must be above 0, not {weights!r}: nothing would be found"
+            raise ValueError(msg)
         return weights
+
+    def _rewriting_seconds(self, count: int) -> float | None:
+        return self.rewriter_timeout_seconds and count * self.rewriter_timeout_seconds
 
     def _asking(
         self, k: int, narrower: Filter | None, config: RunnableConfig | None
@@ -179,11 +203,7 @@ class FusionRetriever(BaseRetriever):
         """What every retriever is asked."""
         where = both_filters(self.filter, narrower)
         check_search(k, where)
-        return {
-            "k": max(k, self.fetch_k),
-            "filter": where,
-            "config": {"max_concurrency": AT_ONCE, **(config or {})},
-        }
+        return {"k": max(k, self.fetch_k), "filter": where, "config": config}
 
     def _begin(self, queries: Sequence[str | Query]) -> FusionSearch:
         questions = [as_query(query) for query in queries]
@@ -194,6 +214,8 @@ class FusionRetriever(BaseRetriever):
         """Numbers of the questions to rewrite: all, or those whose search looks weak."""
         if not self.weakness:
             return list(range(len(search)))
+        if search.is_unanswered:  # there is nobody to ask again
+            return []
         weakness = self.weakness
         return [n for n, signals in enumerate(search.signals()) if weakness.reasons(signals)]
 
@@ -205,24 +227,26 @@ class FusionRetriever(BaseRetriever):
         return search.fused(weights, constant=self.constant, id_key=self.id_key)
 
     def _rerank(
-        self, documents: list[Document], query: str | Query, config: RunnableConfig
+        self, documents: list[Document], query: str | Query, k: int, config: RunnableConfig | None
     ) -> Sequence[Document]:
         if not self.reranker:
             return documents
-        given, text = documents[: self.fetch_k], as_query(query).text
+        given, text = documents[: max(k, self.fetch_k)], as_query(query).text
+        callbacks = (config or {}).get("callbacks")
         try:
-            return self.reranker.compress_documents(given, text, config.get("callbacks"))
+            return self.reranker.compress_documents(given, text, callbacks)
         except Exception as error:  # noqa: BLE001 (the order that there is is good enough)
             return _not_reranked(given, error)
 
     async def _arerank(
-        self, documents: list[Document], query: str | Query, config: RunnableConfig
+        self, documents: list[Document], query: str | Query, k: int, config: RunnableConfig | None
     ) -> Sequence[Document]:
         if not self.reranker:
             return documents
-        given, text = documents[: self.fetch_k], as_query(query).text
+        given, text = documents[: max(k, self.fetch_k)], as_query(query).text
+        callbacks = (config or {}).get("callbacks")
         try:
-            return await self.reranker.acompress_documents(given, text, config.get("callbacks"))
+            return await self.reranker.acompress_documents(given, text, callbacks)
         except Exception as error:  # noqa: BLE001
             return _not_reranked(given, error)
 

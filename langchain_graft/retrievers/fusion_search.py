@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_graft.retrievers.fusion import CONSTANT, Ranking, fuse_documents
-from langchain_graft.retrievers.query import Query
+from langchain_graft.retrievers.query import Query, as_query
 from langchain_graft.retrievers.weakness import Signals, signals_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class FusionSearch:
             rankings = [result] * len(queries) if isinstance(result, Exception) else result
             for query, ranking in zip(queries, rankings, strict=True):
                 if isinstance(ranking, Exception):
-                    self._warn_all(f"{self._names[number]} failed: {_said(ranking)}")
+                    self._warn(query, f"{self._names[number]} failed: {_said(ranking)}")
                 else:
                     self._found[query][number] = ranking
 
@@ -65,14 +65,19 @@ class FusionSearch:
         found = (self._found[_unweighted(queries[0])] for queries in self._queries)
         return [signals_of([of.get(n, []) for n in range(len(self._names))]) for of in found]
 
-    def rewrite(self, number: int, rewrites: Sequence[Query] | Exception) -> None:
-        """Add the rewrites of a question; one with its very text takes its place (HyDE)."""
-        if isinstance(rewrites, Exception):
-            self._warnings[number].append(f"the rewriter failed: {_said(rewrites)}")
+    def rewrite(self, number: int, rewrites: object) -> None:
+        """Add the rewrites of a question; one with its very text takes its place (HyDE).
+
+        An error, or what is no list of queries, adds a warning.
+        """
+        try:
+            given = _read(rewrites)
+        except Exception as error:  # noqa: BLE001 (the question alone is good enough)
+            self._warnings[number].append(f"the rewriter failed: {_said(error)}")
             return
         question, *_ = queries = self._queries[number]
         known = {question.text.casefold()}
-        for rewrite in rewrites:
+        for rewrite in given:
             if rewrite.text == question.text:
                 queries[0] = Query(question.text, question.weight, rewrite.passages)
             elif rewrite.text.strip() and rewrite.text.casefold() not in known:
@@ -106,10 +111,12 @@ class FusionSearch:
         ]
 
     def _rankings(self, queries: Sequence[Query], weights: Sequence[float]) -> list[Ranking]:
+        """A question of weight 0 that has no rewrites counts all the same."""
+        is_weighted = any(query.weight for query in queries)
         return [
             Ranking(
                 documents=documents,
-                weight=query.weight * weights[number],
+                weight=(query.weight if is_weighted else 1.0) * weights[number],
                 query=query.text,
                 retriever=self._names[number],
             )
@@ -117,9 +124,11 @@ class FusionSearch:
             for number, documents in self._found[_unweighted(query)].items()
         ]
 
-    def _warn_all(self, warning: str) -> None:
-        for warnings in self._warnings:
-            warnings.append(warning)
+    def _warn(self, asked: Query, warning: str) -> None:
+        """Tell the questions that are searched with this query."""
+        for queries, warnings in zip(self._queries, self._warnings, strict=True):
+            if asked in map(_unweighted, queries):
+                warnings.append(warning)
 
 
 def names_of(retrievers: Sequence[RetrieverLike]) -> list[str]:
@@ -137,6 +146,16 @@ def with_warnings(document: Document, warnings: Sequence[str]) -> Document:
         return document
     said = dict.fromkeys([*document.metadata.get("warnings", ()), *warnings])
     return document.model_copy(update={"metadata": {**document.metadata, "warnings": list(said)}})
+
+
+def _read(rewrites: object) -> list[Query]:
+    """What a rewriter gave, as queries."""
+    if isinstance(rewrites, Exception):
+        raise rewrites
+    if not isinstance(rewrites, list | tuple):
+        msg = f"it gave {rewrites!r:.80}, not a list of queries"
+        raise TypeError(msg)
+    return [as_query(one) for one in rewrites]
 
 
 def _unweighted(query: Query) -> Query:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables.config import run_in_executor
 
-from langchain_graft.models.compute import compute_pool
 from langchain_graft.retrievers.filters import Filter, matches
-from langchain_graft.retrievers.together import ainvoke_each
+from langchain_graft.retrievers.together import ainvoke_each, call_in_thread, invoke_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langchain_graft.retrievers.query import Query
-
-AT_ONCE = 8
-"""Most calls at the same time to a retriever that takes one query per call."""
 
 
 def search_one(
@@ -56,9 +51,7 @@ async def asearch_one(
 ) -> list[Document]:
     """Like `search_one`, off the event loop."""
     if _is_sync(retriever):
-        return await run_in_executor(
-            None, search_one, retriever, question, config=config, asked=asked
-        )
+        return await call_in_thread(partial(search_one, retriever, question, config, asked=asked))
     settings = _taken(retriever, "_aget_relevant_documents", asked)
     return await retriever.ainvoke(question, config, **settings)
 
@@ -73,8 +66,8 @@ def search_many(
 ) -> list[list[Document] | Exception]:
     """A ranking of at most `k` documents per query, or the error that the query met.
 
-    A retriever with a method `search_many` is called once; any other Runnable once per query, at
-    most `AT_ONCE` at a time. What comes back is held to the filter in any case.
+    A retriever with a method `search_many` is called once; any other Runnable once per query, a
+    few at a time (`invoke_each`). What comes back is held to the filter in any case.
 
     Raises:
         Exception: What such a method raises.
@@ -83,12 +76,8 @@ def search_many(
         found = search(queries, k=k, filter=filter, **_config(search, config))
     else:
         texts = [query.text for query in queries]
-        found = retriever.batch(
-            texts,
-            {"max_concurrency": AT_ONCE, **(config or {})},
-            return_exceptions=True,
-            **_taken(retriever, "_get_relevant_documents", {"k": k}),
-        )
+        taken = _taken(retriever, "_get_relevant_documents", {"k": k})
+        found = invoke_each(retriever, texts, config, **taken)
     return _rankings(found, len(queries), k, filter)
 
 
@@ -104,17 +93,17 @@ async def asearch_many(
     if asearch := _own(retriever, "asearch_many"):
         found = await asearch(queries, k=k, filter=filter, **_config(asearch, config))
     elif search := _own(retriever, "search_many"):
-        found = await run_in_executor(
-            compute_pool(), partial(search, queries, k=k, filter=filter, **_config(search, config))
+        found = await call_in_thread(
+            partial(search, queries, k=k, filter=filter, **_config(search, config))
         )
     elif _is_sync(retriever):
-        return await run_in_executor(
-            None, search_many, retriever, queries, k=k, filter=filter, config=config
+        return await call_in_thread(
+            partial(search_many, retriever, queries, k=k, filter=filter, config=config)
         )
     else:
         texts = [query.text for query in queries]
         taken = _taken(retriever, "_aget_relevant_documents", {"k": k})
-        found = await ainvoke_each(retriever, texts, config, at_once=AT_ONCE, **taken)
+        found = await ainvoke_each(retriever, texts, config, **taken)
     return _rankings(found, len(queries), k, filter)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,19 @@ class Query:
     """Hypothetical answers, whose vectors are averaged with the query's (HyDE)."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            msg = f"A query is a text, not {self.text!r:.80}"
+            raise TypeError(msg)
+        if not (self.weight >= 0 and math.isfinite(self.weight)):
+            msg = f"A query's weight must be 0 or more, not {self.weight!r}"
+            raise ValueError(msg)
         object.__setattr__(self, "text", _whole(self.text))
         object.__setattr__(self, "passages", tuple(map(_whole, self.passages)))
 
 
 def as_query(asked: str | Query) -> Query:
     """A plain question as a `Query`; a `Query` as it is."""
-    return Query(asked) if isinstance(asked, str) else asked
+    return asked if isinstance(asked, Query) else Query(asked)
 
 
 def embed_queries(embeddings: Embeddings, queries: Sequence[Query]) -> list[list[float]]:

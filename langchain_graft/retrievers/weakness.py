@@ -24,11 +24,13 @@ class Signals:
     """How far that lies above the mean of the next nine."""
     overlap: float | None = None
     """Share of the first ten documents that two retrievers have in common, from 0 to 1."""
+    is_empty: bool = False
+    """Whether no retriever found anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weakness:
-    """Thresholds: a search is weak when one of its signals lies below its own.
+    """Thresholds: a search is weak when one of its signals lies below its own, or finds nothing.
 
     What they should be depends on the embedder and the documents: measure it (`calibrate`, `graft
     eval --calibrate`). The defaults ask nothing of scores, which mean something else in every
@@ -47,11 +49,18 @@ class Weakness:
 
     def reasons(self, signals: Signals) -> list[str]:
         """Which signals lie below their thresholds; none when the search looks good."""
+        if signals.is_empty:
+            return ["nothing found"]
         return [
             f"{name} {found:.3g} < {least:.3g}"
             for name, least in asdict(self).items()
             if least is not None and (found := getattr(signals, name)) is not None and found < least
         ]
+
+    @property
+    def needs_two(self) -> bool:
+        """Whether only two retrievers can show a weakness."""
+        return self.overlap is not None and self.top_score is None and self.margin is None
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Weakness:
@@ -72,6 +81,7 @@ def signals_of(rankings: Sequence[Sequence[Document]]) -> Signals:
         top_score=known[0] if known else None,
         margin=known[0] - math.fsum(rest) / len(rest) if rest else None,
         overlap=_overlap(rankings),
+        is_empty=bool(rankings) and not any(rankings),
     )
 
 

@@ -273,6 +273,133 @@ async def test_a_reranker_that_fails_leaves_the_order(how):
     assert found[0].metadata["warnings"] == ["not reranked: OSError: no"]
 
 
+@both
+async def test_what_is_wanted_is_reranked(how):
+    fusion = FusionRetriever(
+        retrievers=[Index(ranking=FORWARD)], reranker=Reversed(), fetch_k=2, k=5
+    )
+    assert ids(await search(how, fusion)) == ["4", "3", "2", "1", "0"]
+
+
+@pytest.mark.parametrize("odd", [None, "text", 5, [None], [5]])
+@both
+async def test_a_rewriter_that_gives_no_queries_is_told(how, odd):
+    odd_one = RunnableLambda(lambda _: odd)
+    fusion = FusionRetriever(retrievers=[Index(ranking=FORWARD)], rewriter=odd_one, k=1)
+    (found,) = await search(how, fusion)
+    assert found.metadata["warnings"][0].startswith("the rewriter failed: TypeError: ")
+
+
+@both
+async def test_a_rewriter_may_give_plain_texts(how):
+    index = Index(ranking=FORWARD)
+    texts = RunnableLambda(lambda _: ["one"])
+    await search(how, FusionRetriever(retrievers=[index], rewriter=texts))
+    assert index.asked[0][0] == ["question", "one"]
+
+
+@both
+async def test_a_rewriter_that_hangs_is_left_out_with_a_warning(how):
+    released = threading.Event()
+    hanging = RunnableLambda(lambda _: released.wait(20) and [])
+    fusion = FusionRetriever(
+        retrievers=[Index(ranking=FORWARD)], rewriter=hanging, rewriter_timeout_seconds=0.2, k=1
+    )
+    (found,) = await search(how, fusion)
+    released.set()
+    assert found.metadata["warnings"] == [
+        "the rewriter failed: TimeoutError: no answer within 0.2 s"
+    ]
+
+
+@both
+async def test_a_question_of_weight_nought_without_rewrites_counts(how):
+    fusion = FusionRetriever(
+        retrievers=[Index(ranking=FORWARD)], rewriter=rewriter(), original_weight=0, k=1
+    )
+    (found,) = await search(how, fusion)
+    assert found.metadata["score"] == pytest.approx(1 / 61)
+    assert found.metadata["warnings"] == [NO_REWRITE]
+
+
+@both
+async def test_no_retriever_left_is_no_search(how):
+    fusion = FusionRetriever(retrievers=[Index(ranking=FORWARD)] * 2)
+    with pytest.raises(ValueError, match="above 0"):
+        await search(how, fusion, weights=[0, 0])
+    with pytest.raises(ValueError, match="2 weights are needed"):
+        await search(how, fusion, weights=[])
+
+
+@both
+async def test_a_search_that_finds_nothing_is_rewritten_and_one_that_fails_is_not(how):
+    asked = []
+    counted = RunnableLambda(lambda question: asked.append(question) or [Query("other")])
+    settings = {"rewriter": counted, "weakness": Weakness(top_score=0.1, overlap=None)}
+    by_other = RunnableLambda(lambda query: FORWARD if query == "other" else [])
+    assert await search(how, FusionRetriever(retrievers=[by_other], **settings))
+    assert asked == ["question"]
+    with pytest.raises(RetrievalError):
+        await search(how, FusionRetriever(retrievers=[failing(OSError("down"))], **settings))
+    assert asked == ["question"]
+
+
+def test_the_config_bounds_how_many_are_asked_at_once():
+    lock, at_once = threading.Lock(), []
+
+    def ask(_):
+        assert lock.acquire(blocking=False)
+        time.sleep(0.01)
+        lock.release()
+        at_once.append(1)
+        return FORWARD
+
+    fusion = FusionRetriever(
+        retrievers=[RunnableLambda(ask)], rewriter=rewriter("one", "two"), timeout_seconds=20
+    )
+    (found,) = fusion.search_many(["question"], config={"max_concurrency": 1})
+    (again,) = asyncio.run(fusion.asearch_many(["question"], config={"max_concurrency": 1}))
+    assert len(at_once) == 6
+    assert "warnings" not in found[0].metadata
+    assert "warnings" not in again[0].metadata
+
+
+def test_only_the_questions_that_a_failure_concerns_are_told():
+    def ask(query):
+        if query == "bad":
+            raise ValueError(query)
+        return FORWARD
+
+    fusion = FusionRetriever(retrievers=[RunnableLambda(ask), Index(ranking=FORWARD)])
+    bad, good = fusion.search_many(["bad", "good"])
+    assert bad[0].metadata["warnings"] == ["ask failed: ValueError: bad"]
+    assert "warnings" not in good[0].metadata
+
+
+async def test_retrievers_that_hang_leave_threads_for_others():
+    released = threading.Event()
+
+    class Hanging(BaseRetriever):
+        def _get_relevant_documents(self, query, *, run_manager):
+            released.wait(20)
+            return []
+
+    class HangingIndex(Hanging):
+        def search_many(self, queries, *, k, filter=None):  # noqa: A002
+            released.wait(20)
+            return [[]]
+
+    fusion = FusionRetriever(
+        retrievers=[Hanging(), HangingIndex(), Index(ranking=FORWARD)], timeout_seconds=0.05
+    )
+    try:
+        for _ in range(40):
+            assert await fusion.ainvoke("question")
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 10) == "free"
+    finally:
+        released.set()
+
+
 def test_several_questions_cost_one_call():
     index = Index(ranking=FORWARD)
     fusion = FusionRetriever(retrievers=[index], rewriter=RunnableLambda(lambda q: [Query(q + q)]))
@@ -318,6 +445,9 @@ def test_retrievers_work_at_the_same_time():
         {"retrievers": []},
         {"weights": [1.0, 2.0]},
         {"weights": [-1.0]},
+        {"weights": [0.0]},
+        {"weakness": Weakness()},
+        {"rewriter_timeout_seconds": 0},
         {"original_weight": -1},
         {"k": 0},
         {"fetch_k": 0},

@@ -1,5 +1,6 @@
 """Queries as vectors, whatever the embedder offers."""
 
+import math
 import re
 
 import pytest
@@ -41,3 +42,15 @@ def test_queries_are_embedded_as_queries_and_passages_as_documents():
 
 def test_no_query():
     assert embed_queries(HashEmbeddings(), []) == []
+
+
+@pytest.mark.parametrize("weight", [-1, math.nan, math.inf])
+def test_a_weight_that_can_not_be(weight):
+    with pytest.raises(ValueError, match="weight must be 0 or more"):
+        Query("mouse", weight)
+
+
+@pytest.mark.parametrize("text", [None, 5, ["mouse"]])
+def test_a_query_is_a_text(text):
+    with pytest.raises(TypeError, match="A query is a text"):
+        as_query(text)

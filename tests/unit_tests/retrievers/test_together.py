@@ -2,11 +2,19 @@
 
 import asyncio
 import contextvars
+import subprocess
+import sys
 import threading
 
 import pytest
+from langchain_core.runnables import RunnableLambda
 
-from langchain_graft.retrievers.together import acall_together, call_together
+from langchain_graft.retrievers.together import (
+    acall_together,
+    call_in_thread,
+    call_together,
+    invoke_each,
+)
 
 VARIABLE = contextvars.ContextVar("variable", default="outside")
 
@@ -32,6 +40,57 @@ def test_what_takes_too_long_is_a_timeout_and_the_rest_is_kept():
     release.set()
     assert isinstance(late, TimeoutError)
     assert soon == "soon"
+
+
+def test_some_at_once_and_none_after_the_time():
+    release, begun = threading.Event(), []
+    calls = [lambda n=n: begun.append(n) or release.wait(20) for n in range(4)]
+    results = call_together(calls, timeout_seconds=0.2, at_once=2)
+    release.set()
+    assert begun == [0, 1]
+    assert all(isinstance(result, TimeoutError) for result in results)
+    assert call_together([int, int, int], timeout_seconds=None, at_once=1) == [0, 0, 0]
+
+
+def cancel():
+    raise asyncio.CancelledError
+
+
+def stop():
+    raise StopIteration
+
+
+def test_a_cancelled_call_ends_the_caller():
+    with pytest.raises(asyncio.CancelledError):
+        call_together([cancel, lambda: 1], timeout_seconds=None)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(call_in_thread(cancel))
+
+
+async def test_a_call_in_a_thread_of_its_own():
+    VARIABLE.set("inside")
+    assert await call_in_thread(VARIABLE.get) == "inside"
+    with pytest.raises(KeyError):
+        await call_in_thread(fail)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await call_in_thread(stop)
+
+
+def test_a_call_that_hangs_does_not_keep_the_process():
+    program = """
+import time
+from langchain_core.runnables import RunnableLambda
+from langchain_graft.retrievers.together import invoke_each
+print(invoke_each(RunnableLambda(time.sleep), [600, 600, 600], timeout_seconds=0.1)[0])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], timeout=300, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "no answer within 0.1 s\n"
+
+
+def test_a_runnable_is_asked_each():
+    assert invoke_each(RunnableLambda(abs), [-1, 2], {"max_concurrency": 1}) == [1, 2]
 
 
 def test_nothing_to_call():

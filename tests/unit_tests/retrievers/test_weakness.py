@@ -29,8 +29,8 @@ def test_signals_written_out():
     ("rankings", "expected"),
     [
         ([], Signals()),
-        ([[]], Signals()),
-        ([[], []], Signals(overlap=0.0)),
+        ([[]], Signals(is_empty=True)),
+        ([[], []], Signals(overlap=0.0, is_empty=True)),
         ([ranking("a", [0.5])], Signals(top_score=0.5)),
         ([ranking("ab"), ranking("ab")], Signals(overlap=1.0)),
         ([ranking("ab"), []], Signals(overlap=0.0)),
@@ -57,6 +57,10 @@ def test_a_signal_below_its_threshold_is_a_reason():
     ]
     assert weakness.reasons(Signals(top_score=0.5, margin=0.1)) == []
     assert weakness.reasons(Signals()) == []
+
+
+def test_a_search_that_finds_nothing_is_weak_by_any_threshold():
+    assert Weakness(overlap=None).reasons(signals_of([[]])) == ["nothing found"]
 
 
 def test_thresholds_are_written_and_read():
