@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 FETCH_K = 50
-ORIGINAL_WEIGHT = 2.0
+ORIGINAL_WEIGHT = 5.0
 TIMEOUT_SECONDS = 60.0
 REWRITER_TIMEOUT_SECONDS = 120.0
 _logger = logging.getLogger(__name__)
@@ -71,7 +71,11 @@ class FusionRetriever(BaseRetriever):
     rewriter: Runnable[str, list[Query]] | None = None
     """A question into other queries; None: the question alone is searched."""
     original_weight: float = Field(default=ORIGINAL_WEIGHT, ge=0)
-    """What the question counts; a rewrite counts what the rewriter gives it, usually 1."""
+    """What the question counts; a rewrite counts what the rewriter gives it, usually 1.
+
+    The default was chosen on training queries (benchmarks/fusion_quality.py --choose): what a small
+    model writes drifts, and harms at lower weights.
+    """
     weakness: Weakness | None = None
     """When to rewrite; None: always."""
     k: int = Field(default=DEFAULT_K, ge=1)

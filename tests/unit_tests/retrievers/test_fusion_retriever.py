@@ -13,6 +13,7 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from langchain_graft.errors import RetrievalError
 from langchain_graft.retrievers import FusionRetriever, Query, Weakness
+from langchain_graft.retrievers.fusion_retriever import ORIGINAL_WEIGHT
 from langchain_graft.retrievers.fusion_search import NO_REWRITE
 
 DOCUMENTS = [
@@ -194,7 +195,7 @@ async def test_duplicates_and_missing_ids(how):
     fusion = FusionRetriever(retrievers=[texts, texts], k=4)
     found = await search(how, fusion)
     assert [document.page_content for document in found] == ["a", "b"]
-    assert found[0].metadata["score"] == pytest.approx(2 * 2 / 61)
+    assert found[0].metadata["score"] == pytest.approx(2 * ORIGINAL_WEIGHT / 61)
 
 
 @both
