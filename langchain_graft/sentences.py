@@ -16,10 +16,10 @@ _ABBREVIATION = re.compile(
 _END = re.compile(
     r"""
     (?: [。！？；…]+ [”’」』）)\]】"']*          # Chinese: no space is needed behind
-      | [.!?]+ ["'”’)\]]* (?= \s | \[\d | $ )    # Latin
+      | (?<![.!?])[.!?]++ ["'”’)\]]*+ (?= \s | \[\d | $ )   # Latin; each run is tried once
       | \n \s* \n \s* | \n (?= \s* (?: [-*#|•] | \d+[.)] ) )   # a paragraph, a list's item
     )
-    (?: \s* (?: \[\d{1,3}\] )+ [.。]? )?         # marks behind the full stop belong to it
+    (?: \s* (?: \[\d{1,3}\] )+ [.。]* )?         # marks behind the full stop belong to it
     """,
     re.VERBOSE,
 )

@@ -16,6 +16,8 @@ _CONTROL = re.compile(
     r"|(?-i:(?<![A-Za-z])(?:TERMINATE|UPDATE\s+CONTEXT)(?![A-Za-z]))",
     re.IGNORECASE,
 )
+_HALVES = re.compile(r"<[|｜]|[|｜]>")
+_MOST_LAYERS = 8
 _FOREIGN_MARK = re.compile(r"[\[【［]\s*(\^?\d{1,3}(?:[\s,，、;；&^–-]+\d{1,3})*)\s*[\]】］]")
 
 
@@ -33,6 +35,10 @@ def without_control_words(text: str) -> str:
 
     Marks such as [3] that stand in the document become (3), so that they are not taken for ours.
     """
-    while (stripped := _CONTROL.sub(" ", text)) != text:  # what is left may make another one
+    for _ in range(_MOST_LAYERS):  # what is left may make another one
+        if (stripped := _CONTROL.sub(" ", text)) == text:
+            break
         text = stripped
+    else:  # wrapped on purpose, ten thousand times perhaps
+        return without_control_words(_HALVES.sub(" ", text))
     return _FOREIGN_MARK.sub(r"(\1)", text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from langchain_graft.sentences import Span, sentence_spans
@@ -38,7 +39,9 @@ _CLAUSE = re.compile(
 _TOGETHER = re.compile(
     r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）|“[^“”]*”|\"[^\"\n]*\"|「[^「」]*」|《[^《》]*》"
 )
-_TAIL = re.compile(r"[.!?。！？…;；]+[\"'”’)\]」』】）]*(?:\s*\[\d{1,3}\])*[.。]?\Z")
+_TAIL = re.compile(
+    r"(?<![.!?。！？…;；])[.!?。！？…;；]++[\"'”’)\]」』】）]*+(?:\s*\[\d{1,3}\])*[.。]?\Z"
+)
 _OPENING = re.compile(r"[\s,;:，；：–—]*")
 _WORD = re.compile(r"[\u3400-\u9fff]{2}|[^\W_]+")
 _LEAST_WORDS = 3
@@ -115,20 +118,21 @@ def _phrases(text: str, span: Span) -> tuple[Span, ...]:
     tail = _TAIL.search(sentence)
     end = tail.start() if tail and tail.start() else len(sentence)
     closed = [found.span() for found in _TOGETHER.finditer(sentence)]
+    words = [found.start() for found in _WORD.finditer(sentence)]
+
+    def is_phrase(start: int, stop: int) -> bool:
+        return bisect_left(words, stop) - bisect_left(words, start) >= _LEAST_WORDS
+
     borders = [0]
-    for found in _CLAUSE.finditer(sentence, 0, end):
-        at = found.start()
-        is_inside = any(start < at < stop for start, stop in closed)
-        if not is_inside and _is_phrase(sentence[borders[-1] : at]):
+    for at in (found.start() for found in _CLAUSE.finditer(sentence, 0, end)):
+        before = bisect_left(closed, (at,)) - 1
+        is_inside = before >= 0 and at < closed[before][1]
+        if not is_inside and is_phrase(borders[-1], at):
             borders.append(at)
-    if len(borders) > 1 and not _is_phrase(sentence[borders[-1] : end]):
+    if len(borders) > 1 and not is_phrase(borders[-1], end):
         borders.pop()
     pairs = itertools.pairwise([*borders, end])
     return tuple(Span(span.start + a, span.start + b) for a, b in pairs)
-
-
-def _is_phrase(text: str) -> bool:
-    return len(_WORD.findall(text)) >= _LEAST_WORDS
 
 
 def _left_out_sentences(

@@ -107,3 +107,10 @@ def test_spans_are_ordered_disjoint_in_range_and_leave_only_white_space(text):
 def test_a_long_text_takes_no_longer_than_its_length_allows():
     text = "word " * 20_000 + "\n" * 20_000 + " " * 20_000 + "1. " * 10_000
     assert sentence_spans(text)[-1].end == len(text.rstrip())
+
+
+@pytest.mark.parametrize("run", [".", "!", ".!?", '!"', ". ", "[1]."])
+def test_a_long_run_of_full_stops_is_read_once(run):
+    """Read from each of its places, a table of contents would take minutes."""
+    text = run * 50_000 + "x"
+    assert sentence_spans(text)[-1].end == len(text)

@@ -132,3 +132,9 @@ def test_spans_are_in_order_and_hold_nothing_that_is_kept(text, kind, data):
         inside = sum(max(0, min(unit.end, e) - max(unit.start, s)) for s, e in spans)
         gone = text[unit.start : unit.end].lstrip(" \t\n,;:，；：–—")
         assert inside <= unit.end - unit.start - len(gone) if unit in kept else inside > 0
+
+
+@pytest.mark.parametrize("run", [", ", "(a), ", "! ", "!", "“, ", "a, "])
+def test_a_long_sentence_takes_no_longer_than_its_length_allows(run):
+    text = run * 20_000 + "x"
+    assert sentences_of(text, "phrase")[-1].span.end == len(text)
