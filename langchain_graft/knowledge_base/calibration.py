@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableLambda
 
 from langchain_graft.evaluation.ranking import distinct, ranking_metrics
 from langchain_graft.retrievers.many import search_many
 from langchain_graft.retrievers.query import Query
+from langchain_graft.retrievers.together import invoke_each
 from langchain_graft.retrievers.weakness import Signals, Weakness, signals_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.documents import Document
+    from langchain_core.runnables import Runnable
 
     from langchain_graft.evaluation.ranking import Judgements
     from langchain_graft.retrievers.fusion_retriever import FusionRetriever
@@ -63,19 +67,24 @@ def compare_rewriting(
 
     Raises:
         ValueError: There is no rewriter, or nothing is judged.
+        Exception: What a retriever met, or the rewriter where it failed eight times on end: without
+            rewrites all would look as if they were of no use.
     """
     judged = {id_: text for id_, text in queries.items() if judgements.get(id_)}
     if retriever.rewriter is None or not judged:
         msg = "Calibration needs a retriever with a rewriter, and questions with their documents"
         raise ValueError(msg)
     plainly = retriever.model_copy(update={"rewriter": None, "weakness": None})
-    always = retriever.model_copy(update={"weakness": None})
+    rewrites: dict[str, Any] = {}
+    given = RunnableLambda(rewrites.__getitem__)
+    always = retriever.model_copy(update={"rewriter": given, "weakness": None})
     signals: list[Signals] = []
     rankings: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
     for start in range(0, len(judged), _BATCH):
         ids = list(judged)[start : start + _BATCH]
         asked = [Query(judged[id_]) for id_ in ids]
         signals += _signals(retriever, asked)
+        rewrites.update(_rewritten(retriever.rewriter, [query.text for query in asked]))
         for found, searched in zip(rankings, (plainly, always), strict=True):
             found.update(zip(ids, map(_sources, searched.search_many(asked, k=_K)), strict=True))
         if on_progress:
@@ -110,6 +119,22 @@ def _candidates(values: Sequence[float | None]) -> list[float | None]:
     known = sorted(value for value in values if value is not None)
     quantiles = (known[int(q * (len(known) - 1))] for q in _QUANTILES) if known else ()
     return [None, *dict.fromkeys(quantiles)]
+
+
+def _rewritten(rewriter: Runnable[str, list[Query]], questions: list[str]) -> dict[str, Any]:
+    """Per question its rewrites; none where the rewriter failed.
+
+    Raises:
+        Exception: It failed for every question.
+    """
+    found = invoke_each(rewriter, questions)
+    errors = [one for one in found if isinstance(one, Exception)]
+    if len(errors) == len(found):
+        raise errors[0]
+    return {
+        question: [] if isinstance(one, Exception) else one
+        for question, one in zip(questions, found, strict=True)
+    }
 
 
 def _signals(retriever: FusionRetriever, queries: Sequence[Query]) -> list[Signals]:

@@ -73,3 +73,19 @@ def test_nothing_that_rewrites():
     plain = searches().model_copy(update={"rewriter": None})
     with pytest.raises(ValueError, match="a retriever with a rewriter"):
         compare_rewriting(plain, {"1": "easy?"}, {"1": {"a": 1}})
+
+
+def test_a_rewriter_that_always_fails_is_no_measurement():
+    def fail(question):
+        if down or question == "easy?":
+            raise OSError(question)
+        return [Query("other", weight=9.0)]
+
+    failing = searches().model_copy(update={"rewriter": RunnableLambda(fail)})
+    asked = {"1": "easy?", "2": "hard?"}, {"1": {"a": 1}, "2": {"b": 1}}
+    down = True
+    with pytest.raises(OSError, match=r"easy\?"):
+        compare_rewriting(failing, *asked)
+    down = False
+    result = compare_rewriting(failing, *asked)
+    assert (result.plain, result.rewritten) == ([1.0, 0.0], [1.0, 1.0])
