@@ -13,6 +13,7 @@ from langchain_graft.errors import MissingExtraError
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.retrievers.query import Query, embed_queries
 from langchain_graft.retrievers.rerank import not_reranked, ranked
+from langchain_graft.retrievers.unit_vectors import unit_vectors
 from langchain_graft.source_text import source_text
 
 try:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 RELEVANCE_WEIGHT = 0.7
-_TINY = 1e-12
 
 
 class Picked(NamedTuple):
@@ -69,16 +69,15 @@ def maximal_marginal_relevance(
         raise ValueError(msg)
     if not len(vectors):
         return []
-    unit = _normalised([query_vector, *vectors])
+    unit = unit_vectors([query_vector, *vectors])
     relevance = relevance_weight * (unit[1:] @ unit[0])
     nearest = np.zeros(len(vectors))  # to what was chosen so far
-    left = list(range(len(vectors)))
     picked: list[Picked] = []
-    while left and len(picked) < k:
+    for _ in range(min(k, len(vectors))):
         scores = relevance - (1 - relevance_weight) * nearest
-        best = max(left, key=lambda n: scores[n])
+        best = int(np.argmax(scores))
         picked.append(Picked(best, float(scores[best])))
-        left.remove(best)
+        relevance[best] = -np.inf
         nearest = np.maximum(nearest, unit[1:] @ unit[1 + best])
     return picked
 
@@ -113,6 +112,7 @@ class MMRReranker(BaseDocumentCompressor):
         try:
             [asked] = embed_queries(self.embeddings, [Query(query)])
             vectors = self.embeddings.embed_documents([source_text(one) for one in documents])
+            _check_count(vectors, documents)
             picked = maximal_marginal_relevance(
                 asked,
                 vectors,
@@ -132,11 +132,7 @@ class MMRReranker(BaseDocumentCompressor):
         )
 
 
-def _normalised(vectors: Sequence[Sequence[float]]) -> np.ndarray:
-    array = np.array(vectors, dtype=np.float64)
-    lengths = np.linalg.norm(array, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all():
-        msg = "A vector holds what is no finite number"
+def _check_count(vectors: Sequence[object], documents: Sequence[Document]) -> None:
+    if len(vectors) != len(documents):
+        msg = f"the embedder gave {len(vectors)} vectors for {len(documents)} documents"
         raise ValueError(msg)
-    unit: np.ndarray = array / np.maximum(lengths, _TINY)
-    return unit

@@ -17,6 +17,7 @@ from langchain_graft.models.token_scorer import TokenScorer
 from langchain_graft.models.tokens import estimate_tokens
 from langchain_graft.retrievers.compression import Unit, shortened
 from langchain_graft.retrievers.fusion_search import with_warnings
+from langchain_graft.retrievers.unit_vectors import unit_vectors
 from langchain_graft.retrievers.units import Sentence, has_negation, number_words, sentences_of
 from langchain_graft.sentences import Span
 from langchain_graft.wording import HAN, content_words, numbers_in
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.95
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
-_TINY = 1e-12
 _POINTS_BACK = re.compile(
     r"\b(?:he|she|it|they|him|her|them|his|hers|its|their|theirs|this|that|these|those|such|here"
     r"|there|i|we|my|our)\b|[他她它这那此该其我]",
@@ -98,7 +98,7 @@ class RedundancyFilter(BaseDocumentCompressor):
         """Numbers of the sentences that one with more information says as well."""
         if len(said) < 2:  # noqa: PLR2004
             return set()
-        vectors = _normalised(self.embeddings.embed_documents([one.text for one in said]))
+        vectors = unit_vectors(self.embeddings.embed_documents([one.text for one in said]))
         values = self._information(said)
         ranking = sorted(range(len(said)), key=lambda n: (-values[n], n))
         vectors = vectors[ranking]
@@ -192,13 +192,3 @@ def _without(
             yield document
         elif not dropped.issuperset(own):
             yield shortened(document, split[number], own, dropped)
-
-
-def _normalised(vectors: Sequence[Sequence[float]]) -> np.ndarray:
-    array = np.array(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(array, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all():
-        msg = "the embedder gave vectors that are no finite numbers"
-        raise ValueError(msg)
-    normalised: np.ndarray = array / np.maximum(lengths, _TINY)
-    return normalised

@@ -83,3 +83,24 @@ async def test_an_embedder_that_fails_leaves_the_order(rerank, shelf):
     found = await rerank(MMRReranker(embeddings=Broken()), shelf)
     assert [document.id for document in found] == [document.id for document in shelf]
     assert "no finite number" in found[0].metadata["warnings"][0]
+
+
+async def test_an_embedder_that_gives_too_few_vectors_costs_no_document(rerank, shelf):
+    class Few(HashEmbeddings):
+        def embed_documents(self, texts):
+            return super().embed_documents(texts)[1:]
+
+    found = await rerank(MMRReranker(embeddings=Few(8)), shelf)
+    assert found == [
+        one.model_copy(
+            update={"metadata": {**one.metadata, "warnings": found[0].metadata["warnings"]}}
+        )
+        for one in shelf
+    ]
+    assert "4 vectors for 5 documents" in found[0].metadata["warnings"][0]
+
+
+def test_of_many_vectors_all_are_chosen():
+    vectors = [[1.0, n / 5000] for n in range(5000)]
+    picked = maximal_marginal_relevance([1.0, 0.0], vectors, k=5000)
+    assert sorted(one.number for one in picked) == list(range(5000))
