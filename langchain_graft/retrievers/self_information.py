@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Measure = Literal["information", "contrast"]
 
 RATIO = 0.35
+_MOST_QUERY_CHARACTERS = 2000
 _TINY = 1e-9
 _logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class SelfInformationCompressor(BaseDocumentCompressor):
         split = [sentences_of(document.page_content, self.unit) for document in documents]
         pieces = list(_pieces(documents, split))
         try:
-            scores = self._scores(pieces, query.strip())
+            scores = self._scores(pieces, query.strip()[:_MOST_QUERY_CHARACTERS])
         except Exception as error:  # noqa: BLE001 (the whole documents are good enough)
             warning = f"not compressed: {type(error).__name__}: {error}"[:300]
             _logger.warning("%s", warning)

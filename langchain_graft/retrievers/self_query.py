@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
@@ -18,7 +19,9 @@ from langchain_graft.retrievers.index import DEFAULT_K, check_search
 from langchain_graft.retrievers.many import asearch_many, search_many
 from langchain_graft.retrievers.metadata_conditions import MetadataField, read_conditions
 from langchain_graft.retrievers.prompts import SELF_QUERY_PROMPT
-from langchain_graft.retrievers.query import Query
+from langchain_graft.retrievers.query import Query, as_query
+from langchain_graft.retrievers.together import ainvoke_each, invoke_each
+from langchain_graft.source_text import without_control_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 _MOST_TOKENS = 120
 _MOST_QUESTION_CHARACTERS = 2000
 _logger = logging.getLogger(__name__)
+
+_Read = tuple[str, Filter] | Exception
 
 
 class SelfQueryRetriever(BaseRetriever):
@@ -70,45 +75,82 @@ class SelfQueryRetriever(BaseRetriever):
         require_variables(prompt, "fields", "input")
         return prompt
 
-    def _get_relevant_documents(
+    def search_many(
         self,
-        query: str,
+        queries: Sequence[str | Query],
         *,
-        run_manager: CallbackManagerForRetrieverRun,
         k: int | None = None,
         filter: Filter | None = None,  # noqa: A002
+        config: RunnableConfig | None = None,
+    ) -> list[list[Document]]:
+        """Documents for several questions, each under its own conditions.
+
+        Args:
+            queries: The questions.
+            k: Documents per question; None: the retriever's own.
+            filter: Narrows the retriever's own.
+            config: For the model and the retriever.
+
+        Raises:
+            ValueError: `k` or the filter can not be used.
+        """
+        k, where = self._asked(k, filter)
+        asked = [as_query(query) for query in queries]
+        read = invoke_each(self._reading(), [query.text for query in asked], config)
+        return [
+            self._find(query, of, k, where, config) for query, of in zip(asked, read, strict=True)
+        ]
+
+    async def asearch_many(
+        self,
+        queries: Sequence[str | Query],
+        *,
+        k: int | None = None,
+        filter: Filter | None = None,  # noqa: A002
+        config: RunnableConfig | None = None,
+    ) -> list[list[Document]]:
+        """Like `search_many`, off the event loop."""
+        k, where = self._asked(k, filter)
+        asked = [as_query(query) for query in queries]
+        read = await ainvoke_each(self._reading(), [query.text for query in asked], config)
+        return [
+            await self._afind(query, of, k, where, config)
+            for query, of in zip(asked, read, strict=True)
+        ]
+
+    def _find(
+        self, query: Query, read: _Read, k: int, where: Filter, config: RunnableConfig | None
+    ) -> list[Document]:
+        rest, own, warnings = _planned(query, read)
+        narrowed = both_filters(where, own)
+        search = partial(search_many, self.retriever, k=k, config=config)
+        found = _first(search([rest], filter=narrowed))
+        if found or not own:
+            return _told(found, rest, own, *warnings)
+        return _told(_first(search([query], filter=where)), query, {}, _given_up(own))
+
+    async def _afind(
+        self, query: Query, read: _Read, k: int, where: Filter, config: RunnableConfig | None
+    ) -> list[Document]:
+        rest, own, warnings = _planned(query, read)
+        narrowed = both_filters(where, own)
+        search = partial(asearch_many, self.retriever, k=k, config=config)
+        found = _first(await search([rest], filter=narrowed))
+        if found or not own:
+            return _told(found, rest, own, *warnings)
+        return _told(_first(await search([query], filter=where)), query, {}, _given_up(own))
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **asked: Any
     ) -> list[Document]:
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
-        k, where = self._asked(k, filter)
-        try:
-            rest, own = self._reading().invoke(query, config)
-        except Exception as error:  # noqa: BLE001 (the question alone is good enough)
-            return _told(_first(self._search(query, k, where, config)), query, {}, _failed(error))
-        found = self._search(rest, k, both_filters(where, own), config)
-        if own and not _first(found):
-            return _told(_first(self._search(query, k, where, config)), query, {}, _given_up(own))
-        return _told(_first(found), rest, own)
+        return self.search_many([query], config=config, **asked)[0]
 
     async def _aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
-        k: int | None = None,
-        filter: Filter | None = None,  # noqa: A002
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **asked: Any
     ) -> list[Document]:
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
-        k, where = self._asked(k, filter)
-        try:
-            rest, own = await self._reading().ainvoke(query, config)
-        except Exception as error:  # noqa: BLE001
-            found = await self._asearch(query, k, where, config)
-            return _told(_first(found), query, {}, _failed(error))
-        found = await self._asearch(rest, k, both_filters(where, own), config)
-        if own and not _first(found):
-            found = await self._asearch(query, k, where, config)
-            return _told(_first(found), query, {}, _given_up(own))
-        return _told(_first(found), rest, own)
+        return (await self.asearch_many([query], config=config, **asked))[0]
 
     def _reading(self) -> Runnable[str, tuple[str, Filter]]:
         """A step from the question to what is left to search for, and the filter."""
@@ -120,7 +162,10 @@ class SelfQueryRetriever(BaseRetriever):
             return rest, check_filter(own)
 
         asked: Runnable[str, dict[str, str]] = RunnableLambda(
-            lambda question: {"fields": described, "input": question[:_MOST_QUESTION_CHARACTERS]}
+            lambda question: {
+                "fields": described,
+                "input": without_control_words(question[:_MOST_QUESTION_CHARACTERS]),
+            }
         )
         reply = asked | self.prompt | ask_aside(self.model, max_tokens=_MOST_TOKENS)
         both: Runnable[str, Any] = {
@@ -135,15 +180,13 @@ class SelfQueryRetriever(BaseRetriever):
         check_search(k, where)
         return k, where
 
-    def _search(
-        self, query: str, k: int, where: Filter, config: RunnableConfig
-    ) -> Sequence[list[Document] | Exception]:
-        return search_many(self.retriever, [Query(query)], k=k, filter=where, config=config)
 
-    async def _asearch(
-        self, query: str, k: int, where: Filter, config: RunnableConfig
-    ) -> Sequence[list[Document] | Exception]:
-        return await asearch_many(self.retriever, [Query(query)], k=k, filter=where, config=config)
+def _planned(query: Query, read: _Read) -> tuple[Query, Filter, list[str]]:
+    """What is searched for first, under what, and what there is to warn of."""
+    if isinstance(read, Exception):
+        return query, {}, [f"no conditions read: {type(read).__name__}: {read}"[:300]]
+    rest, own = read
+    return Query(rest, passages=query.passages), own, []
 
 
 def _first(found: Sequence[list[Document] | Exception]) -> list[Document]:
@@ -153,20 +196,18 @@ def _first(found: Sequence[list[Document] | Exception]) -> list[Document]:
     return ranking
 
 
-def _told(documents: Sequence[Document], query: str, own: Filter, *warnings: str) -> list[Document]:
+def _told(
+    documents: Sequence[Document], query: Query, own: Filter, *warnings: str
+) -> list[Document]:
     """Copies of the documents that say how they were searched for."""
     for warning in warnings:
         _logger.warning("%s", warning)
-    facts = {"query": query, "filter": dict(own)}
+    facts = {"query": query.text, "filter": dict(own)}
     copies = [
         one.model_copy(update={"metadata": {**one.metadata, "self_query": facts}})
         for one in documents
     ]
     return [with_warnings(copy, warnings) for copy in copies]
-
-
-def _failed(error: Exception) -> str:
-    return f"no conditions read: {type(error).__name__}: {error}"[:300]
 
 
 def _given_up(own: Filter) -> str:

@@ -13,6 +13,7 @@ from langchain_graft.models.asking import ask_aside, require_variables
 from langchain_graft.retrievers.prompts import LANGUAGE_RULES
 from langchain_graft.retrievers.query import Query
 from langchain_graft.retrievers.rewriters.reply import read_queries, says_none
+from langchain_graft.source_text import without_control_words
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -89,7 +90,7 @@ def prompt_variables(
         return {
             **given,
             "question": question,
-            "input": question.strip()[:_MOST_QUESTION_CHARACTERS],
+            "input": without_control_words(question.strip()[:_MOST_QUESTION_CHARACTERS]),
             "language_rule": LANGUAGE_RULES[language],
             "examples": [
                 turn

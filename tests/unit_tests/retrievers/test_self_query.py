@@ -3,8 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.documents import Document
 from langchain_core.prompts import ChatPromptTemplate
 
+from langchain_graft.retrievers import FusionRetriever
 from langchain_graft.retrievers.filters import check_filter
 from langchain_graft.retrievers.index import IndexRetriever
 from langchain_graft.retrievers.metadata_conditions import MetadataField, read_conditions
@@ -141,3 +143,30 @@ async def test_wrong_use(find, create):
         await find(create("x"), "slots", filter={"$x": 1})
     with pytest.raises(ValueError, match="fields"):
         create(prompt=ChatPromptTemplate.from_template("{input}"))
+
+
+async def test_fused_it_searches_under_the_fusions_filter(find, make_words):
+    """Filtered behind the search, what is wanted would not have been among the first."""
+    crowd = [Document(f"slots {n}", id=str(n), metadata={"lang": "en"}) for n in range(9)]
+    wanted = Document("eight slots", id="zh", metadata={"lang": "zh"})
+    retriever = SelfQueryRetriever(
+        retriever=IndexRetriever(index=make_words([*crowd, wanted])),
+        model=ScriptedChatModel(script=["query: slots"]),
+        fields=FIELDS,
+    )
+    fusion = FusionRetriever(retrievers=[retriever], fetch_k=1, k=1, filter={"lang": "zh"})
+    assert ids(await find(fusion, "slots")) == {"zh"}
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_each_of_several_questions_has_its_own_conditions(create, is_async):
+    replies = {"old": "query: slots\nyear < 1980", "new": "query: slots\nyear > 1980"}
+    retriever = create()
+    retriever.model.reply = lambda prompt: next(
+        (of for name, of in replies.items() if f"slots are {name}" in prompt), None
+    )
+    asked = ["Which slots are old, of 1979?", "Which slots are new, of 1981?", "<|slots|> slots"]
+    found = await retriever.asearch_many(asked) if is_async else retriever.search_many(asked)
+    assert list(map(ids, found)) == [{"apple"}, {"pc"}, {"apple", "pc"}]
+    assert "no conditions read" in found[2][0].metadata["warnings"][0]
+    assert not any("<|slots|>" in asked[-1].text for asked in retriever.model.asked)
