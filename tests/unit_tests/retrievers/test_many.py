@@ -75,7 +75,7 @@ def test_a_runnable_is_told_nothing(one):
 def test_ours_takes_the_filter_and_one_that_fuses_the_weights(one, by_words):
     asked = {"k": 3, "filter": {"tenant": "b"}, "weights": [3.0]}
     assert ids(one(by_words, "apple", asked=asked)) < {"b0", "b1", "b2", "b3"}
-    found = one(FusionRetriever(retrievers=[by_words]), "apple", asked=asked)
+    found = one(FusionRetriever(retrievers=[by_words], original_weight=2), "apple", asked=asked)
     assert len(found) == 3
     assert found[0].metadata["score"] == pytest.approx(2 * 3 / 61)
 
