@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from langchain_graft._lazy import lazy_exports
 
 __all__ = [
+    "FusionRetriever",
     "GraftError",
     "KnowledgeBase",
     "create_conversational_rag_chain",
     "create_rag_chain",
+    "create_rag_fusion_chain",
     "load_chat_model",
     "load_embeddings",
 ]
@@ -25,18 +27,25 @@ __all__ = [
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from langchain_graft.chains import create_conversational_rag_chain, create_rag_chain
+    from langchain_graft.chains import (
+        create_conversational_rag_chain,
+        create_rag_chain,
+        create_rag_fusion_chain,
+    )
     from langchain_graft.errors import GraftError
     from langchain_graft.knowledge_base import KnowledgeBase
     from langchain_graft.models import load_chat_model, load_embeddings
+    from langchain_graft.retrievers import FusionRetriever
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
+            "FusionRetriever": "retrievers",
             "GraftError": "errors",
             "KnowledgeBase": "knowledge_base",
             "create_conversational_rag_chain": "chains",
             "create_rag_chain": "chains",
+            "create_rag_fusion_chain": "chains",
             "load_chat_model": "models",
             "load_embeddings": "models",
         },
