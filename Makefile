@@ -36,10 +36,11 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed
+	$(UV) pip install -c constraints.txt --python $(BIN)/python --group bench
 	@for script in $(filter-out benchmarks/report.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 constraints: $(BIN)/uv
-	$(UV) pip compile --universal --python-version 3.11 --all-extras --group test --group lint \
+	$(UV) pip compile --universal --python-version 3.11 --all-extras --group test --group lint --group bench \
 	    --no-annotate --no-header --upgrade pyproject.toml -o constraints.txt
 
 clean:

@@ -41,7 +41,7 @@ K = 10
 DEPTH = 50
 RERANKED = 10
 RERANKED_TOKENS = 40
-ORIGINAL_WEIGHTS = (1.0, 2.0, 3.0, 5.0)
+ORIGINAL_WEIGHTS = (1.0, 2.0, 3.0, 5.0, 8.0)
 VECTOR_WEIGHTS = ((1.0, 1.0), (1.0, 1.5), (1.0, 2.0), (1.5, 1.0), (2.0, 1.0))
 
 Scores = dict[str, float]

@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from langchain_chroma import Chroma
@@ -31,6 +32,7 @@ from langchain_graft.models import load_embeddings
 from langchain_graft.retrievers import FusionRetriever, Query, VectorIndex, open_chroma
 
 EMBEDDERS = ("minilm", "e5-multilingual")
+DOCUMENTS = 2000
 QUESTIONS = 100
 K = 10
 ALIKE = 0.9  # a batch is rounded differently
@@ -112,7 +114,7 @@ def llama_index(folder: Path, embeddings: Embeddings, *, use_async: bool) -> Sea
 
 
 def index_corpus(folder: Path, embeddings: Embeddings) -> None:
-    corpus = list(load_beir_corpus(data_folder("scifact")))
+    corpus = list(islice(load_beir_corpus(data_folder("scifact")), DOCUMENTS))
     index = VectorIndex(embeddings, folder, name=COLLECTION)
     documents = [Document(id=id_, page_content=text or title) for id_, title, text in corpus]
     index.add(documents)
