@@ -49,7 +49,8 @@ def create_rag_fusion_chain(
             own settings where no others are given here.
         rewriter: A question into other queries; None: `create_multi_query_rewriter`.
         n_queries: How many other queries that one writes.
-        original_weight: What the question counts beside each of them; None: 2.
+        original_weight: What the question counts beside each of them; None: what
+            `FusionRetriever` has for it.
         weakness: Rewrite only when the first search looks weak; None: always.
         settings: As for `create_rag_chain`.
 

@@ -118,6 +118,7 @@ def make_chain(
 ) -> Runnable[Any, Any]:
     """The chain that was asked for."""
     from langchain_graft import chains  # noqa: PLC0415
+    from langchain_graft.retrievers import FusionRetriever  # noqa: PLC0415
 
     create: dict[str, Callable[..., Runnable[Any, Any]]] = {
         "rag": chains.create_rag_chain,
@@ -128,8 +129,8 @@ def make_chain(
     }
     retriever = make_retriever(arguments, kb, k=arguments.k, load=lambda: model)
     settings: dict[str, Any] = {"context_tokens": arguments.context_tokens}
-    if arguments.chain == "rag-fusion":
-        settings["weakness"] = kb.weakness
+    if arguments.chain == "rag-fusion" and isinstance(retriever, FusionRetriever):
+        settings["weakness"] = kb.weakness  # as it was measured: in hybrid search
     return create[arguments.chain](model, retriever, **settings)
 
 

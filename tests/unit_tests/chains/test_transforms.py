@@ -85,7 +85,11 @@ def test_a_fusion_retriever_keeps_its_own_weight_and_its_own_weakness():
     [share] = output["context"][0].metadata["contributions"]
     assert share["score"] == pytest.approx(7 / 61)
     chain = create_rag_fusion_chain(
-        model, own, rewriter=rewriter("Tarkovsky films"), weakness=Weakness(), original_weight=3.0
+        model,
+        own,
+        rewriter=rewriter("Tarkovsky films"),
+        weakness=Weakness(top_score=0.5),
+        original_weight=3.0,
     )
     share = chain.invoke("Who made Solaris?")["context"][0].metadata["contributions"][0]
     assert share["score"] == pytest.approx(3 / 61)

@@ -119,6 +119,13 @@ def test_a_chain_that_rewrites_does_not_do_so_twice(evaluate, model):
     assert said == ["rewrite", "rewrite", "answer"]  # the search alone, then the chain
 
 
+def test_what_is_weak_in_hybrid_search_says_nothing_of_vector_search(evaluate, kb, model):
+    kb.keep_weakness(Weakness(overlap=0.2))
+    evaluate("--retriever", "vector", "--chain", "rag-fusion", "--limit", "1")
+    said = ["rewrite" if "search queries" in one[0].text else "answer" for one in model.asked]
+    assert said == ["rewrite", "answer"]
+
+
 def test_answers_are_measured_and_written(evaluate, folder):
     told = evaluate("--rows", "rows.jsonl", "--limit", "2")
     assert "2 questions" in told
