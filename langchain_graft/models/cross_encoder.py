@@ -15,16 +15,17 @@ from langchain_graft.models.model_folder import (
     require_plain,
     require_safetensors,
 )
-from langchain_graft.models.torch_device import best_device, best_dtype
+from langchain_graft.models.torch_device import best_device, choose_dtype
 
 try:
-    import torch
     from sentence_transformers import CrossEncoder
 except ImportError as error:
     raise MissingExtraError("hf") from error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
 
 
 class SentenceCrossEncoder(BaseCrossEncoder):
@@ -45,7 +46,8 @@ class SentenceCrossEncoder(BaseCrossEncoder):
     Raises:
         DownloadError: The model is not here and can not be fetched.
         ModelError: It can not be loaded, or only as a pickle or with code of its own.
-        ValueError: The model gives several scores a pair, or `batch_size` is below 1.
+        ValueError: The model gives several scores a pair, `batch_size` is below 1, or there is no
+            such `dtype`.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class SentenceCrossEncoder(BaseCrossEncoder):
             msg = f"batch_size must be 1 or more, not {batch_size!r}"
             raise ValueError(msg)
         device = device or best_device()
+        numbers = choose_dtype(dtype, device)
         folder = Path(name).expanduser()
         folder = folder if folder.is_dir() else hub_folder(str(name))
-        self._model = _load(folder, device, getattr(torch, dtype) if dtype else best_dtype(device))
+        self._model = _load(folder, device, numbers)
         self._batch_size = batch_size
         self._lock = threading.Lock()
         if self._model.num_labels != 1:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 _CACHE_BYTES = 64 << 20
+_MOST_BLANKS = 32
+"""In a row between parts of a JSON text: a small model may not find an end to them by itself."""
 
 
 class GrammarCompiler:
@@ -56,7 +58,9 @@ class GrammarCompiler:
                 compiled = (
                     self._compiler.compile_grammar(asked["grammar"])
                     if "grammar" in asked
-                    else self._compiler.compile_json_schema(json.dumps(asked["json_schema"]))
+                    else self._compiler.compile_json_schema(
+                        json.dumps(asked["json_schema"]), max_whitespace_cnt=_MOST_BLANKS
+                    )
                 )
         except RuntimeError as error:
             msg = f"No grammar of replies can be made of {dict(asked)!r}: {error}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from langchain_core.embeddings import Embeddings
@@ -17,7 +17,7 @@ from langchain_graft.models.digest import digest_of
 from langchain_graft.models.download import sha256_of
 from langchain_graft.models.model_folder import loading, require_safetensors
 from langchain_graft.models.tokens import TokenCounter
-from langchain_graft.models.torch_device import best_device, best_dtype
+from langchain_graft.models.torch_device import best_device, choose_dtype, compute_with
 
 try:
     import numpy as np
@@ -55,6 +55,7 @@ class SentenceEmbeddings(Embeddings):
     Raises:
         ModelError: The folder can not be loaded, or part of it only as a pickle, which could run
             code and is no part of the digest.
+        ValueError: There is no such `dtype`.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class SentenceEmbeddings(Embeddings):
         device = device or best_device()
         self._folder = folder
         self._device = device
-        self._model = _load(folder, device, getattr(torch, dtype) if dtype else None)
+        self._model = _load(folder, device, choose_dtype(dtype, device))
         self._tokenizing = threading.Lock()
         self._batch_tokens = BATCH_TOKENS if device == "cpu" else 32 * BATCH_TOKENS
         self.max_tokens = int(self._model.max_seq_length or 512) - 2 - _prompt_tokens(self._model)
@@ -184,13 +185,13 @@ def _unit(vector: np.ndarray) -> list[float]:
     return unit
 
 
-def _load(folder: Path, device: str, dtype: torch.dtype | None) -> SentenceTransformer:
+def _load(folder: Path, device: str, dtype: torch.dtype) -> SentenceTransformer:
     require_safetensors(folder)
     with loading(folder, "sentence-transformers"):
         model = SentenceTransformer(
             str(folder),
             device=device,
-            model_kwargs={"dtype": dtype or best_dtype(device), "use_safetensors": True},
+            model_kwargs={"dtype": dtype, "use_safetensors": True},
         )
     return model.eval()
 
@@ -208,19 +209,11 @@ def _workers(device: str) -> ThreadPoolExecutor:
 def _create_workers(device: str, pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 (no thread is forked)
     if device != "cpu":
         return ThreadPoolExecutor(1, thread_name_prefix="graft-embed")
-    threads = torch.get_num_threads()
-    together = threading.Barrier(threads + 1)
-
-    def start() -> None:
-        torch.set_num_threads(1)  # for this thread, and for those that come later
-        together.wait()
-
-    workers = ThreadPoolExecutor(threads, thread_name_prefix="graft-embed", initializer=start)
-    for _ in range(threads):
-        workers.submit(int)
-    together.wait()
-    torch.set_num_threads(threads)
-    return workers
+    return ThreadPoolExecutor(
+        torch.get_num_threads(),
+        thread_name_prefix="graft-embed",
+        initializer=partial(compute_with, 1),
+    )
 
 
 def _digest(folder: Path, weights_digest: str | None) -> str:

@@ -81,6 +81,7 @@ class TokenLoop:
 
     Raises:
         ContextTooLongError: The prompt leaves no room for a reply.
+        ValueError: The prompt is empty.
     """
 
     def __init__(  # noqa: PLR0913 (plain arguments of the one caller, the engine)
@@ -95,6 +96,9 @@ class TokenLoop:
         batch_tokens: int,
         mask: Mask | None = None,
     ) -> None:
+        if not prompt:
+            msg = "A prompt has 1 token or more, not none"
+            raise ValueError(msg)
         room = context_tokens - len(prompt)
         if room < 1:
             raise ContextTooLongError(tokens=len(prompt), limit=context_tokens)

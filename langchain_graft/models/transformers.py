@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
@@ -17,6 +17,7 @@ from langchain_core.runnables.config import run_in_executor
 
 from langchain_graft.errors import ContextTooLongError, MissingExtraError, ModelError
 from langchain_graft.models.compute import compute_pool
+from langchain_graft.models.model_tokenizer import ModelTokenizer
 from langchain_graft.models.slots import Slots
 from langchain_graft.models.token_loop import Mask, Piece, Sampling, TokenLoop
 from langchain_graft.models.token_scores import (
@@ -26,7 +27,7 @@ from langchain_graft.models.token_scores import (
     score_batch,
     score_windows,
 )
-from langchain_graft.models.torch_device import best_device, best_dtype
+from langchain_graft.models.torch_device import best_device, choose_dtype, compute_with
 from langchain_graft.models.transformers_weights import Weights, find_weights, load_weights
 
 try:
@@ -46,8 +47,6 @@ Around = Callable[[], AbstractContextManager[object]]
 
 CONTEXT_TOKENS = 4096
 WAITING_PER_SLOT = 64
-_END_OF_TEXT = "<|endoftext|>"
-_DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +60,33 @@ class TransformersSettings:
     context_tokens: int | None = None
     """Most tokens of prompt and reply; None: 4096, or what the model was made for if less."""
     batch_tokens: int = 2048
-    """Most tokens of one forward: parts of a prompt, or texts that are scored together."""
+    """Most tokens of one forward: parts of a prompt, or texts that are scored together. A text that
+    is scored is not parted: a longer one has a forward to itself."""
+    threads: int | None = None
+    """Threads that compute on a processor; None: one less than torch would take, 1 at least. They
+    wait for each other: where others keep the cores busy, one thread is several times as fast."""
     parallel: int = 4
     """Replies that are under way at once, token by token in turn; others wait in a line."""
     timeout_seconds: float = 600.0
     """Most time in that line."""
 
     def __post_init__(self) -> None:
-        for name, least in (("context_tokens", 2), ("batch_tokens", 1), ("parallel", 1)):
+        least = {"context_tokens": 2, "batch_tokens": 1, "threads": 1, "parallel": 1}
+        for name, fewest in least.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                msg = f"{name} must be {least} or more, not {value!r}"
+            if value is not None and value < fewest:
+                msg = f"{name} must be {fewest} or more, not {value!r}"
                 raise ValueError(msg)
-        if self.dtype not in (None, *_DTYPES):
-            msg = f"dtype must be one of {', '.join(_DTYPES)}, not {self.dtype!r}"
+        if not self.timeout_seconds > 0:
+            msg = f"timeout_seconds must be above 0, not {self.timeout_seconds!r}"
             raise ValueError(msg)
+        choose_dtype(self.dtype, "cpu")
+
+    def on_this_machine(self) -> TransformersSettings:
+        """The same, with the device and the numbers that None stands for."""
+        device = self.device or best_device()
+        dtype = str(choose_dtype(self.dtype, device)).rpartition(".")[2]
+        return replace(self, device=device, dtype=dtype)
 
 
 class TransformersEngine:
@@ -114,18 +125,23 @@ class TransformersEngine:
         settings: TransformersSettings | None = None,
     ) -> None:
         self.settings = settings or TransformersSettings()
-        self.model, self.tokenizer = model.eval(), tokenizer
+        self.model, self.tokenizer = model.eval(), ModelTokenizer(tokenizer, name=name)
         self.name, self.digest = name, digest
         self.device, self.dtype = str(model.device), str(model.dtype).rpartition(".")[2]
         self.context_tokens = _context_tokens(model.config, self.settings.context_tokens)
-        self.ends = _end_tokens(model, tokenizer)
-        self._start = _start_tokens(tokenizer)
+        self.ends = self.tokenizer.ends(
+            model.generation_config.eos_token_id, model.config.get_text_config().eos_token_id
+        )
         self._owner = os.getpid()
         self._slots = Slots(
             self.settings.parallel, waiting=WAITING_PER_SLOT * self.settings.parallel
         )
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="graft-transformers")
-        self._tokenizing = threading.Lock()
+        threads = self.settings.threads or max(1, torch.get_num_threads() - 1)
+        self._thread = ThreadPoolExecutor(
+            1,
+            thread_name_prefix="graft-transformers",
+            initializer=partial(compute_with, threads),
+        )
         self._grammars: Any = None
         self._head_is_plain = self.run(partial(head_is_plain, self.model)).result()
 
@@ -156,11 +172,11 @@ class TransformersEngine:
         cls, weights: Weights, settings: TransformersSettings | None
     ) -> TransformersEngine:
         """Like `load`, of weights that were found."""
-        settings = settings or TransformersSettings()
-        device = settings.device or best_device()
-        dtype = getattr(torch, settings.dtype) if settings.dtype else best_dtype(device)
-        model, tokenizer, digest = load_weights(weights, device=device, dtype=dtype)
-        return cls(model, tokenizer, name=weights.name, digest=digest, settings=settings)
+        chosen = (settings or TransformersSettings()).on_this_machine()
+        model, tokenizer, digest = load_weights(
+            weights, device=str(chosen.device), dtype=getattr(torch, str(chosen.dtype))
+        )
+        return cls(model, tokenizer, name=weights.name, digest=digest, settings=chosen)
 
     def run(self, work: Callable[[], T], around: Around = nullcontext) -> Future[T]:
         """Do something in the engine's thread, between two forwards.
@@ -182,43 +198,6 @@ class TransformersEngine:
 
         return self._thread.submit(run)
 
-    def token_ids(self, text: str) -> list[int]:
-        """The tokens of a text, none put before or behind it; special tokens in it are read."""
-        ids: list[int] = self._encode(text)["input_ids"]
-        return ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of tokens, special ones left out."""
-        with self._tokenizing:
-            text: str = self.tokenizer.decode(
-                ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        return text
-
-    def chat_prompt(self, messages: Sequence[Mapping[str, Any]]) -> str:
-        """The prompt that the model's chat template makes of messages.
-
-        Args:
-            messages: With `role` and `content`, as for OpenAI.
-
-        Raises:
-            ModelError: There is no template, or it refuses these messages.
-        """
-        if not self.tokenizer.chat_template:
-            msg = (
-                f"{self.name!r} has no chat template: it was not made for conversations. Name one "
-                "that was (often called Instruct or Chat)"
-            )
-            raise ModelError(msg)
-        try:
-            prompt: str = self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True
-            )
-        except Exception as error:
-            msg = f"The chat template of {self.name!r} refuses these messages: {error}"
-            raise ModelError(msg) from error
-        return prompt
-
     def generate(
         self,
         prompt: Sequence[int],
@@ -238,7 +217,7 @@ class TransformersEngine:
         Raises:
             ContextTooLongError: The prompt does not fit.
             ModelError: No reply could begin within `timeout_seconds`.
-            ValueError: The grammar can not be compiled.
+            ValueError: The prompt is empty, or the grammar can not be compiled.
         """
         loop = self._loop(prompt, sampling, grammar)
         place = self._slots.take()
@@ -280,10 +259,9 @@ class TransformersEngine:
     ) -> list[np.ndarray]:
         """Natural logarithm of the probability of each token of each continuation.
 
-        Prompt and continuation are tokenised apart, the prompt with what the tokenizer puts before
-        a text. An empty prompt is that alone, else `<|endoftext|>` (as in Li et al., Selective
-        Context, 2023), else the tokenizer's BOS or EOS. What is longer than the context is read in
-        windows (`score_windows`): each token sees half a context before it, or more.
+        Prompt and continuation are tokenised apart, the prompt by `ModelTokenizer.prompt_ids`. What
+        is longer than the context is read in windows (`score_windows`): each token sees half a
+        context before it, or more.
 
         Args:
             prompts: What stands before; one per continuation.
@@ -291,9 +269,11 @@ class TransformersEngine:
             around: Makes the context of each forward.
 
         Returns:
-            One `float32[tokens of that continuation]` each. Computed in bfloat16 they differ from
-            those of float32 by some hundredths, and the very first token of a text by more (2.7
-            seen): where small differences count, load the model with dtype="float32".
+            One `float32[tokens of that continuation]` each. A model in bfloat16 gives those of
+            float32 to a tenth or three of a nat, but not what follows a prompt of a single token,
+            the empty one among them: 2.7 off was seen with smollm2-135m. The state at the first
+            token grows to tens of thousands and cancels (Sun et al., Massive Activations in Large
+            Language Models, 2024), for which 8 bits are too few. `load_token_scorer` takes float32.
 
         Raises:
             ValueError: There are not as many prompts as continuations.
@@ -301,7 +281,7 @@ class TransformersEngine:
         rows: list[Row] = []
         places, found = [], []
         for n, (prompt, text) in enumerate(zip(prompts, continuations, strict=True)):
-            before, ids = self._prompt_ids(prompt), self.token_ids(text)
+            before, ids = self.tokenizer.prompt_ids(prompt), self.tokenizer.ids(text)
             found.append(np.zeros(len(ids), dtype=np.float32))
             row = before + ids
             for begin, end, first in score_windows(len(row), len(before), self.context_tokens):
@@ -334,7 +314,7 @@ class TransformersEngine:
             raise ValueError(msg)
         rows = []
         for prompt in prompts:
-            ids = self._prompt_ids(prompt)
+            ids = self.tokenizer.prompt_ids(prompt)
             if len(ids) > self.context_tokens:
                 raise ContextTooLongError(tokens=len(ids), limit=self.context_tokens)
             rows.append((ids, range(len(ids) - 1, len(ids))))
@@ -346,7 +326,7 @@ class TransformersEngine:
 
     def token_spans(self, text: str) -> list[tuple[int, int]]:
         """Start and end, in characters, of each token that `logprobs` scores in a continuation."""
-        return [(start, end) for start, end in self._encode(text, offsets=True)["offset_mapping"]]
+        return self.tokenizer.spans(text)
 
     def _score(
         self, rows: Sequence[Row], token_ids: Sequence[int] | None, around: Around
@@ -363,22 +343,12 @@ class TransformersEngine:
             found.update(zip(batch, self.run(work, around).result(), strict=True))
         return [found[n] for n in range(len(rows))]
 
-    def _prompt_ids(self, prompt: str) -> list[int]:
-        before, alone = self._start
-        return [*before, *self.token_ids(prompt)] or alone
-
-    def _encode(self, text: str, *, offsets: bool = False) -> Any:
-        with self._tokenizing:  # a fast tokenizer is not to be entered twice
-            return self.tokenizer(
-                text, add_special_tokens=False, return_offsets_mapping=offsets, verbose=False
-            )
-
     def _loop(
         self, prompt: Sequence[int], sampling: Sampling | None, grammar: Mapping[str, Any] | None
     ) -> TokenLoop:
         return TokenLoop(
             self.model,
-            decode=self.decode,
+            decode=self.tokenizer.decode,
             ends=self.ends,
             prompt=prompt,
             sampling=sampling or Sampling(),
@@ -390,10 +360,10 @@ class TransformersEngine:
     def _mask(self, grammar: Mapping[str, Any]) -> Mask:
         from langchain_graft.models.grammar import GrammarCompiler  # noqa: PLC0415
 
-        with self._tokenizing:
+        with self.tokenizer.lock:
             if self._grammars is None:
                 self._grammars = GrammarCompiler(
-                    self.tokenizer, vocabulary=_vocabulary(self.model), ends=self.ends
+                    self.tokenizer.fast, vocabulary=_vocabulary(self.model), ends=self.ends
                 )
         return self._grammars.mask(grammar)
 
@@ -423,7 +393,7 @@ def shared_engine(
 
     Arguments and errors are those of `TransformersEngine.load`.
     """
-    settings = settings or TransformersSettings()
+    settings = (settings or TransformersSettings()).on_this_machine()
     weights = find_weights(name, on_progress=on_progress)
     with _loading:
         key = (os.getpid(), weights, weights.changed(), settings)
@@ -445,46 +415,3 @@ def _context_tokens(config: Any, asked: int | None) -> int:
         msg = f"The model was made for {most} tokens, context_tokens={asked!r} were asked for"
         raise ValueError(msg)
     return asked or min(most, CONTEXT_TOKENS)
-
-
-def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end a reply: by the configuration, the tokenizer, and the chat template."""
-    told = [
-        model.generation_config.eos_token_id,
-        model.config.get_text_config().eos_token_id,
-        tokenizer.eos_token_id,
-        tokenizer.get_vocab().get(_END_OF_TEXT),
-        _end_of_turn(tokenizer),
-    ]
-    ids = (id_ for some in told for id_ in (some if isinstance(some, list) else [some]))
-    return frozenset(id_ for id_ in ids if id_ is not None)
-
-
-def _end_of_turn(tokenizer: Any) -> int | None:
-    """The special token that a chat template puts behind a reply; None where there is none."""
-    if not tokenizer.chat_template:
-        return None
-    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "REPLY"}]
-    try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
-    except Exception:  # noqa: BLE001 (a template may refuse anything; asked for a reply, it tells)
-        return None
-    ids = tokenizer(text.rpartition("REPLY")[2], add_special_tokens=False)["input_ids"]
-    return ids[0] if ids and ids[0] in tokenizer.all_special_ids else None
-
-
-def _start_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """What the tokenizer puts before a text, and what stands for an empty one."""
-    whole: list[int] = tokenizer("a")["input_ids"]
-    plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
-    before = whole[: whole.index(plain[0])] if plain and plain[0] in whole else []
-    known = (
-        tokenizer.get_vocab().get(_END_OF_TEXT),
-        tokenizer.bos_token_id,
-        tokenizer.eos_token_id,
-    )
-    alone = next(([id_] for id_ in known if id_ is not None), None)
-    if alone is None:
-        msg = "The tokenizer has no <|endoftext|>, BOS or EOS to stand for an empty prompt"
-        raise ModelError(msg)
-    return before, alone

@@ -37,8 +37,9 @@ class TransformersChatModel(BaseChatModel):
 
     Streaming, token usage, logprobs (`bind(logprobs=True, top_logprobs=n)`), JSON schema
     (`with_structured_output`) and grammars (`bind(extra_body={"grammar": gbnf})`) work; tools and
-    images do not. A prompt that does not fit raises `ContextTooLongError`. Closing a stream, or
-    cancelling a task, stops the model after the current token.
+    images do not. A prompt that does not fit raises `ContextTooLongError`. Control words in a
+    message, such as `<|im_end|>`, are read as plain words. Closing a stream, or cancelling a task,
+    stops the model after the current token.
 
     Make one with `load_chat_model("hf:...")` or `TransformersChatModel.of_engine`.
     """
@@ -71,7 +72,7 @@ class TransformersChatModel(BaseChatModel):
     def _check(self) -> Self:
         self._sampling(None, {})
         if self.custom_get_token_ids is None:
-            self.custom_get_token_ids = self.engine.token_ids
+            self.custom_get_token_ids = self.engine.tokenizer.ids
         return self
 
     @property
@@ -183,7 +184,7 @@ class TransformersChatModel(BaseChatModel):
             if not isinstance(message["content"], str):
                 msg = f"This model reads text only, not {message['content']!r}"
                 raise ValueError(msg)  # noqa: TRY004 (a wrong value, as in other chat models)
-        return self.engine.token_ids(self.engine.chat_prompt(plain))
+        return self.engine.tokenizer.chat_ids(plain)
 
     def _sampling(self, stop: Sequence[str] | None, asked: Mapping[str, Any]) -> Sampling:
         """The fields, or what a call asks for instead."""
@@ -192,7 +193,8 @@ class TransformersChatModel(BaseChatModel):
             for name in ("max_tokens", "temperature", "top_p", "seed")
         }
         logprobs = asked.get("top_logprobs") or 0 if asked.get("logprobs") else None
-        return Sampling(**chosen, stop=tuple(stop or self.stop or ()), top_logprobs=logprobs)
+        stop = [stop] if isinstance(stop, str) else stop or self.stop or ()
+        return Sampling(**chosen, stop=tuple(stop), top_logprobs=logprobs)
 
     def _chunk(self, piece: Piece, input_tokens: int) -> ChatGenerationChunk:
         told: dict[str, Any] = {"logprobs": {"content": piece.logprobs}} if piece.logprobs else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,14 @@ from langchain_graft.models.pull import models_folder, pull_model
 
 try:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import modeling_gguf_pytorch_utils as unpacker
+    from transformers.utils.logging import tqdm
 except ImportError as error:
     raise MissingExtraError("hf") from error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
     from langchain_graft.models.pull import OnProgress
@@ -121,7 +125,7 @@ def _unpack(file: Path, copy: Path, dtype: torch.dtype) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
     require_space(copy.parent, 8 * file.stat().st_size)
     with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".unpacking-") as part:
-        with loading(file, "transformers"):
+        with loading(file, "transformers"), _obedient_bar():
             named = {"gguf_file": file.name, "local_files_only": True}
             model: Any = AutoModelForCausalLM.from_pretrained(
                 file.parent, dtype=dtype, quantization_config=GgufConfig(dequantize=True), **named
@@ -131,6 +135,16 @@ def _unpack(file: Path, copy: Path, dtype: torch.dtype) -> None:
             AutoTokenizer.from_pretrained(file.parent, **named).save_pretrained(part)
         with suppress(OSError):  # another process was faster
             Path(part).rename(copy)
+
+
+@contextmanager
+def _obedient_bar() -> Iterator[None]:
+    """The bar of transformers' GGUF reader is one that `loading` can turn off."""
+    bar, unpacker.tqdm = unpacker.tqdm, tqdm  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        unpacker.tqdm = bar  # type: ignore[attr-defined]
 
 
 def _folder_digest(folder: Path) -> str:

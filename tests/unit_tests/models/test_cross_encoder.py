@@ -95,9 +95,10 @@ def test_several_scores_a_pair_are_refused(tmp_path):
         SentenceCrossEncoder(write_model(tmp_path / "three", 3), device="cpu")
 
 
-def test_a_wrong_batch_is_refused(folder):
-    with pytest.raises(ValueError, match="batch_size"):
-        SentenceCrossEncoder(folder, batch_size=0)
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"dtype": "int8"}, {"dtype": "nonsense"}])
+def test_a_wrong_setting_is_refused(folder, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SentenceCrossEncoder(folder, **wrong)
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ from langchain_graft.models import (
     TransformersSettings,
     load_chat_model,
     load_token_scorer,
+    transformers_weights,
 )
+from langchain_graft.models.model_folder import loading
 from langchain_graft.models.token_loop import Sampling, choose_token
 from langchain_graft.models.transformers import shared_engine
 
@@ -52,7 +54,7 @@ def naive(plain, before, ids):
 
 @pytest.mark.parametrize("text", TEXTS)
 async def test_a_greedy_reply_is_that_of_transformers(tiny_engine, plain, reply, text):
-    ids = tiny_engine.token_ids(text)
+    ids = tiny_engine.tokenizer.ids(text)
     given = torch.tensor([ids])
     whole = plain.generate(
         given,
@@ -65,13 +67,13 @@ async def test_a_greedy_reply_is_that_of_transformers(tiny_engine, plain, reply,
     expected = whole[0, len(ids) :].tolist()
     pieces = await reply(tiny_engine, ids, Sampling(max_tokens=24, top_logprobs=0))
     assert len(pieces) == pieces[-1].output_tokens == len(expected)
-    assert "".join(piece.text for piece in pieces) == tiny_engine.decode(expected)
+    assert "".join(piece.text for piece in pieces) == tiny_engine.tokenizer.decode(expected)
     told = [piece.logprobs[0]["token"] for piece in pieces]
-    assert told == [tiny_engine.decode([id_]) for id_ in expected]
+    assert told == [tiny_engine.tokenizer.decode([id_]) for id_ in expected]
 
 
 def test_a_prompt_is_read_in_parts(tiny_folder, tiny_engine):
-    ids = tiny_engine.token_ids("Macintosh and Lisa " * 9)
+    ids = tiny_engine.tokenizer.ids("Macintosh and Lisa " * 9)
     settings = TransformersSettings(device="cpu", dtype="float32", batch_tokens=7)
     parts = TransformersEngine.load(str(tiny_folder), settings)
     sampling = Sampling(max_tokens=9, top_logprobs=2)
@@ -82,7 +84,7 @@ def test_a_prompt_is_read_in_parts(tiny_folder, tiny_engine):
 
 
 def test_the_logprobs_of_a_reply_are_those_of_its_tokens(tiny_engine, plain):
-    ids = tiny_engine.token_ids(TEXTS[0])
+    ids = tiny_engine.tokenizer.ids(TEXTS[0])
     pieces = list(tiny_engine.generate(ids, Sampling(max_tokens=6, top_logprobs=3)))
     with torch.inference_mode():
         logprobs = plain(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
@@ -90,14 +92,14 @@ def test_the_logprobs_of_a_reply_are_those_of_its_tokens(tiny_engine, plain):
     [first] = pieces[0].logprobs
     assert first["logprob"] == pytest.approx(float(best.values[0]), abs=1e-4)
     assert [other["token"] for other in first["top_logprobs"]] == [
-        tiny_engine.decode([id_]) for id_ in best.indices.tolist()
+        tiny_engine.tokenizer.decode([id_]) for id_ in best.indices.tolist()
     ]
     assert all(len(piece.logprobs[0]["top_logprobs"]) == 3 for piece in pieces)
     assert not any(piece.logprobs for piece in tiny_engine.generate(ids, Sampling(max_tokens=3)))
 
 
 def test_a_seed_draws_the_same_again(tiny_engine):
-    ids = tiny_engine.token_ids(TEXTS[0])
+    ids = tiny_engine.tokenizer.ids(TEXTS[0])
 
     def drawn(seed, **settings):
         sampling = Sampling(max_tokens=12, temperature=1.5, seed=seed, top_logprobs=0, **settings)
@@ -135,7 +137,7 @@ def test_wrong_sampling_is_refused(wrong):
 
 def test_tokens_that_end_a_reply(tiny_engine):
     """The configuration's and the tokenizer's, and the one behind a turn of the template."""
-    named = tiny_engine.tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])
+    named = tiny_engine.tokenizer.fast.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])
     assert tiny_engine.ends == set(named)
 
 
@@ -149,7 +151,7 @@ def forced(engine, monkeypatch, tokens):
 
 
 async def test_a_reply_ends_with_its_end_token(tiny_engine, monkeypatch, reply):
-    said = [*tiny_engine.token_ids("Lisa 苹"), tiny_engine.tokenizer.eos_token_id]
+    said = [*tiny_engine.tokenizer.ids("Lisa 苹"), tiny_engine.tokenizer.fast.eos_token_id]
     forced(tiny_engine, monkeypatch, said)
     pieces = await reply(tiny_engine, [5], Sampling(max_tokens=50))
     assert "".join(piece.text for piece in pieces) == "Lisa 苹"
@@ -158,23 +160,28 @@ async def test_a_reply_ends_with_its_end_token(tiny_engine, monkeypatch, reply):
 
 
 async def test_chinese_comes_character_by_character(tiny_engine, monkeypatch, reply):
-    forced(tiny_engine, monkeypatch, tiny_engine.token_ids("苹果电脑"))
+    forced(tiny_engine, monkeypatch, tiny_engine.tokenizer.ids("苹果电脑"))
     pieces = await reply(tiny_engine, [5], Sampling(max_tokens=12))
     assert [piece.text for piece in pieces if piece.text] == list("苹果电脑")
 
 
 async def test_a_stop_string_over_several_tokens(tiny_engine, monkeypatch, reply):
-    forced(tiny_engine, monkeypatch, tiny_engine.token_ids("The Lisa\n\nQuestion: what?"))
+    forced(tiny_engine, monkeypatch, tiny_engine.tokenizer.ids("The Lisa\n\nQuestion: what?"))
     pieces = await reply(tiny_engine, [5], Sampling(max_tokens=50, stop=("\n\nQuestion:", "xyz")))
     assert "".join(piece.text for piece in pieces) == "The Lisa"
     assert pieces[-1].finish_reason == "stop"
 
 
 async def test_a_reply_ends_where_the_context_is_full(tiny_engine, monkeypatch, reply):
-    [token, *_] = tiny_engine.token_ids("Lisa")
+    [token, *_] = tiny_engine.tokenizer.ids("Lisa")
     forced(tiny_engine, monkeypatch, [token] * 300)
     pieces = await reply(tiny_engine, [token] * 250, Sampling())
     assert (len(pieces), pieces[-1].finish_reason) == (6, "length")
+
+
+async def test_a_prompt_without_a_token_is_refused(tiny_engine, reply):
+    with pytest.raises(ValueError, match="1 token or more"):
+        await reply(tiny_engine, [], Sampling())
 
 
 async def test_a_prompt_that_does_not_fit_is_refused(tiny_engine, reply):
@@ -247,7 +254,7 @@ def test_an_error_within_the_context_reaches_the_caller_alone(tiny_engine):
 
 def test_many_threads_get_what_one_gets(tiny_engine):
     def ask(text):
-        pieces = tiny_engine.generate(tiny_engine.token_ids(text), Sampling(max_tokens=12))
+        pieces = tiny_engine.generate(tiny_engine.tokenizer.ids(text), Sampling(max_tokens=12))
         return "".join(p.text for p in pieces), tiny_engine.logprobs([text], ["Lisa 苹"])[0]
 
     expected = [ask(text) for text in TEXTS]
@@ -292,8 +299,8 @@ def test_scores_are_those_of_the_formula(tiny_engine, plain):
     texts = ["Lisa", "苹", "The Apple of Apple and Lisa", "x", "The Lisa", "", ""]
     found = tiny_engine.logprobs(prompts, texts)
     for prompt, text, values in zip(prompts, texts, found, strict=True):
-        before = tiny_engine.token_ids(prompt) or [tiny_engine.tokenizer.eos_token_id]
-        expected = naive(plain, before, tiny_engine.token_ids(text))
+        before = tiny_engine.tokenizer.ids(prompt) or [tiny_engine.tokenizer.fast.eos_token_id]
+        expected = naive(plain, before, tiny_engine.tokenizer.ids(text))
         assert values.dtype == np.float32
         assert values == pytest.approx(expected, abs=1e-4)
         assert tiny_engine.logprobs([prompt], [text])[0] == pytest.approx(values, abs=1e-4)
@@ -302,7 +309,7 @@ def test_scores_are_those_of_the_formula(tiny_engine, plain):
 def test_a_long_text_is_scored_in_windows(tiny_folder, plain):
     settings = TransformersSettings(device="cpu", dtype="float32", context_tokens=16)
     engine = TransformersEngine.load(str(tiny_folder), settings)
-    ids = engine.token_ids(TEXTS[3])
+    ids = engine.tokenizer.ids(TEXTS[3])
     assert len(ids) > 40
     [found] = engine.logprobs([""], [TEXTS[3]])
     row = [0, *ids]
@@ -318,7 +325,7 @@ def test_the_next_token(tiny_engine, plain):
     found = tiny_engine.next_logprobs(TEXTS, wanted)
     assert (found.shape, found.dtype) == ((len(TEXTS), 4), np.float32)
     for row, text in zip(found, TEXTS, strict=True):
-        ids = tiny_engine.token_ids(text)
+        ids = tiny_engine.tokenizer.ids(text)
         expected = [naive(plain, ids, [token])[0] for token in wanted]
         assert row == pytest.approx(np.array(expected), abs=1e-4)
     every = tiny_engine.next_logprobs(["Lisa"], range(plain.config.vocab_size))
@@ -364,7 +371,7 @@ def test_a_model_that_caps_its_logits_is_scored_as_it_answers(tiny_tokenizer):
     model = Gemma2ForCausalLM(config).eval()
     engine = TransformersEngine(model, tiny_tokenizer, name="capped", digest="0")
     [found] = engine.logprobs(["The"], ["Lisa and Apple"])
-    expected = naive(model, engine.token_ids("The"), engine.token_ids("Lisa and Apple"))
+    expected = naive(model, engine.tokenizer.ids("The"), engine.tokenizer.ids("Lisa and Apple"))
     assert found == pytest.approx(expected, abs=1e-4)
 
 
@@ -377,6 +384,22 @@ def test_a_reply_follows_a_grammar(tiny_engine):
         assert pieces[-1].finish_reason == "stop"
 
 
+def test_a_reply_in_json_is_not_all_blanks(tiny_engine):
+    """A model that would rather say blanks than anything else ends all the same."""
+    blank, *_ = tiny_engine.tokenizer.ids(" ")
+    longing = torch.zeros(len(tiny_engine.tokenizer.fast))
+    longing[blank] = 100.0
+    schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
+    mask = tiny_engine._mask({"json_schema": schema})
+    said = []
+    for _ in range(200):
+        token = int(mask.allow(longing).argmax())
+        said.append(token)
+        if mask.accept(token) or token in tiny_engine.ends:
+            break
+    assert set(json.loads(tiny_engine.tokenizer.decode(said))) == {"a"}
+
+
 @pytest.mark.parametrize(
     "wrong", [{"grammar": "root ="}, {"json_schema": {}, "grammar": 'root ::= "a"'}, {"else": 1}]
 )
@@ -386,10 +409,25 @@ def test_a_wrong_grammar_is_refused(tiny_engine, wrong):
 
 
 def test_it_is_a_token_scorer_and_is_shared(tiny_folder):
-    scorer = load_token_scorer(f"hf:{tiny_folder}", device="cpu")
+    name = f"hf:{tiny_folder}"
+    scorer = load_token_scorer(name, device="cpu")
     assert isinstance(scorer, TokenScorer)
-    assert load_chat_model(f"hf:{tiny_folder}", device="cpu", temperature=1).engine is scorer
-    assert load_token_scorer(f"hf:{tiny_folder}", device="cpu", dtype="float16") is not scorer
+    assert load_chat_model(name, device="cpu", dtype="float32", temperature=1).engine is scorer
+    assert load_token_scorer(name, device="cpu", dtype="float16") is not scorer
+
+
+def test_scores_are_computed_in_float32_unless_told_otherwise(tiny_folder):
+    name = f"hf:{tiny_folder}"
+    assert load_token_scorer(name).dtype == "float32"
+    assert load_token_scorer(name, dtype="bfloat16").dtype == "bfloat16"
+
+
+def test_settings_that_mean_the_same_share_an_engine(tiny_folder):
+    told = load_chat_model(f"hf:{tiny_folder}").engine
+    name = f"hf:{tiny_folder}"
+    same = load_chat_model(name, device=told.device, dtype=told.dtype)
+    assert same.engine is told
+    assert (told.settings.device, told.settings.dtype) == (told.device, told.dtype)
 
 
 def test_an_engine_goes_with_those_who_hold_it(tiny_folder):
@@ -417,7 +455,15 @@ def test_nothing_goes_by_that_name(name):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"context_tokens": 1}, {"batch_tokens": 0}, {"parallel": 0}, {"dtype": "int8"}],
+    [
+        {"context_tokens": 1},
+        {"batch_tokens": 0},
+        {"parallel": 0},
+        {"threads": 0},
+        {"timeout_seconds": 0},
+        {"timeout_seconds": float("nan")},
+        {"dtype": "int8"},
+    ],
 )
 def test_a_wrong_setting_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -474,6 +520,14 @@ def test_a_file_that_is_no_gguf_is_told(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"x\.gguf.*can not be loaded"):
         load_token_scorer(f"hf:{file}")
     assert not list((tmp_path / "cache" / "models" / "unpacked").iterdir())
+
+
+def test_unpacking_shows_no_bar(tmp_path, capfd):
+    bar = transformers_weights.unpacker.tqdm
+    with loading(tmp_path, "transformers"), transformers_weights._obedient_bar():
+        assert list(transformers_weights.unpacker.tqdm([1, 2], desc="Unpacking")) == [1, 2]
+    assert capfd.readouterr().err == ""
+    assert transformers_weights.unpacker.tqdm is bar
 
 
 def test_the_digest_is_of_weights_template_and_settings(copy):
