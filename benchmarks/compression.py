@@ -1,7 +1,7 @@
 """Compressed contexts: what is left of what an answer needs, and the answers of a model.
 
 HotpotQA questions with five passages each: the two that hold the answer, and the best others by
-BM25. First, over all questions, without a chat model: how many of the answers, and of the needed
+BM25. First, over some questions, without a chat model: how many of the answers, and of the needed
 sentences (of those two passages: they hold the answer, or name the other passage), are still there.
 Then the F1 of short answers over a part of them, from the whole context and from compressed ones,
 with the interval of the difference to the whole context and to sentences left out at random. All
@@ -34,10 +34,10 @@ from langchain_graft.evaluation.answers import answer_f1, contains_answer, exact
 from langchain_graft.evaluation.bootstrap import Interval, mean_interval, paired_bootstrap
 from langchain_graft.evaluation.datasets import load_beir, load_beir_corpus
 from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache
+from langchain_graft.models import load_token_scorer
 from langchain_graft.models.pull import models_folder
 from langchain_graft.models.token_scorer import TokenScorer
 from langchain_graft.models.tokens import estimate_tokens
-from langchain_graft.models.transformers import TransformersEngine
 from langchain_graft.retrievers import (
     BM25Index,
     CompressorPipeline,
@@ -55,12 +55,13 @@ if TYPE_CHECKING:
     from langchain_core.documents.compressor import BaseDocumentCompressor
 
 DATA = "hotpotqa_hipporag100"
-SCORER = "smollm2-135m"
+SCORER = "hf:smollm2-135m"
 EMBEDDER = "minilm"
 PASSAGES = 5
 SHARE = 0.4
 """Of the tokens of the passages; with titles and prompt, 0.3 and more of a whole prompt."""
-QUESTIONS = 50
+QUESTIONS = 30
+PROXIED = 20
 EXTRACTED = 2
 """Questions for LangChain's extractor, which asks the chat model for every passage."""
 WHOLE, RANDOM, OURS = "whole context", "random sentences", "contrast"
@@ -354,16 +355,17 @@ def extracted(name: str, scorer: TokenScorer, cases: Sequence[Case]) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--limit", type=int, help="questions in all, not 100 and 50")
+    parser.add_argument("--limit", type=int, help="most questions")
     parser.add_argument("--arms", nargs="*", default=[OURS], help="beside the whole and random")
     parser.add_argument("--no-answers", action="store_true", help="without the chat model")
     arguments = parser.parse_args()
     cases = load_cases()[: arguments.limit]
-    scorer = TransformersEngine.load(SCORER)
+    scorer = load_token_scorer(SCORER)
     ways = arms(Remembering(scorer), load_embeddings(EMBEDDER))
-    left = {name: what_is_left(way, cases) for name, way in ways.items()}
-    show(f"What is left: {len(cases)} questions, scored by {SCORER}", left)
-    figures: dict[str, Any] = {"questions": len(cases), "left": left}
+    proxied = cases[:PROXIED]
+    left = {name: what_is_left(way, proxied) for name, way in ways.items()}
+    show(f"What is left: {len(proxied)} questions, scored by {SCORER}", left)
+    figures: dict[str, Any] = {"questions": len(proxied), "left": left}
     if not arguments.no_answers:
         figures["answers"] = answered(arguments, ways, cases[:QUESTIONS])
         figures["extraction"] = extracted(arguments.model, scorer, cases[:EXTRACTED])
