@@ -60,7 +60,7 @@ EMBEDDER = "minilm"
 PASSAGES = 5
 SHARE = 0.4
 """Of the tokens of the passages; with titles and prompt, 0.3 and more of a whole prompt."""
-QUESTIONS = 30
+QUESTIONS = 50
 PROXIED = 20
 EXTRACTED = 2
 """Questions for LangChain's extractor, which asks the chat model for every passage."""
@@ -356,13 +356,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     parser.add_argument("--limit", type=int, help="most questions")
+    parser.add_argument("--proxied", type=int, default=PROXIED, help="of them, without the model")
     parser.add_argument("--arms", nargs="*", default=[OURS], help="beside the whole and random")
     parser.add_argument("--no-answers", action="store_true", help="without the chat model")
     arguments = parser.parse_args()
     cases = load_cases()[: arguments.limit]
     scorer = load_token_scorer(SCORER)
     ways = arms(Remembering(scorer), load_embeddings(EMBEDDER))
-    proxied = cases[:PROXIED]
+    proxied = cases[: arguments.proxied]
     left = {name: what_is_left(way, proxied) for name, way in ways.items()}
     show(f"What is left: {len(proxied)} questions, scored by {SCORER}", left)
     figures: dict[str, Any] = {"questions": len(proxied), "left": left}

@@ -6,6 +6,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from math import ceil
 from typing import TYPE_CHECKING
 
 from langchain_core.embeddings import Embeddings
@@ -141,11 +142,14 @@ class SentenceEmbeddings(Embeddings):
         return vectors
 
     def _batches(self, texts: list[str]) -> Iterator[list[int]]:
+        """Few texts are shared out among the threads, so that each has some."""
+        share = ceil(len(texts) / _threads(self._device))
         batch: list[int] = []
         for n in sorted(range(len(texts)), key=lambda n: -len(texts[n])):
             longest = len(texts[batch[0]]) if batch else len(texts[n])
             tokens = min(longest // _CHARACTERS_PER_TOKEN + 2, self.max_tokens)
-            if batch and tokens * (len(batch) + 1) > self._batch_tokens:
+            full = tokens * (len(batch) + 1) > self._batch_tokens
+            if batch and (full or len(batch) >= share):
                 yield batch
                 batch = []
             batch.append(n)
@@ -210,10 +214,13 @@ def _create_workers(device: str, pid: int) -> ThreadPoolExecutor:  # noqa: ARG00
     if device != "cpu":
         return ThreadPoolExecutor(1, thread_name_prefix="graft-embed")
     return ThreadPoolExecutor(
-        torch.get_num_threads(),
-        thread_name_prefix="graft-embed",
-        initializer=partial(compute_with, 1),
+        _threads(device), thread_name_prefix="graft-embed", initializer=partial(compute_with, 1)
     )
+
+
+@cache
+def _threads(device: str) -> int:
+    return torch.get_num_threads() if device == "cpu" else 1
 
 
 def _digest(folder: Path, weights_digest: str | None) -> str:

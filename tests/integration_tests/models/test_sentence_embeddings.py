@@ -10,7 +10,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from langchain_graft.errors import ModelError
-from langchain_graft.models import SentenceEmbeddings, pull_model
+from langchain_graft.models import SentenceEmbeddings, pull_model, sentence_embeddings
 from langchain_graft.models.sentence_embeddings import token_windows
 
 TEXTS = [
@@ -108,6 +108,14 @@ if pid == 0:
     os._exit(7 if embeddings.embed_query("apple") == expected else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
+
+
+def test_few_texts_are_shared_out_among_the_threads(minilm):
+    threads = sentence_embeddings._threads("cpu")
+    batches = list(minilm._batches([f"text {n}" for n in range(2 * threads)]))
+    assert [len(batch) for batch in batches] == [2] * threads
+    assert sorted(n for batch in batches for n in batch) == list(range(2 * threads))
+    assert list(minilm._batches([])) == []
 
 
 def test_a_forked_process_embeds_too():
