@@ -80,7 +80,7 @@ class BM25Index:
         self._index.config_reader(reload_policy="manual")
         self._lock = threading.Lock()
         self._writer: tantivy.IndexWriter | None = None
-        self._seen: int | None = None
+        self._seen: bytes | None = None
 
     def add(self, documents: Sequence[Document], *, texts: Sequence[str] | None = None) -> None:
         """Put documents into the index; one whose id is there already is replaced.
@@ -202,8 +202,8 @@ class BM25Index:
     def _searcher(self) -> Searcher:
         """A view of the newest commit, which may be another process's."""
         with self._lock:
-            now = self._meta.stat().st_mtime_ns if self._meta and self._meta.exists() else None
-            if now is None or now != self._seen:
+            now = self._meta.read_bytes() if self._meta and self._meta.exists() else None
+            if now is None or now != self._seen:  # its times tell no two quick commits apart
                 self._index.reload()
                 self._seen = now
             return self._index.searcher()

@@ -178,6 +178,14 @@ class TestFolder:
         writer.delete(["0"])
         assert reader.ids() == {"new"}
 
+    def test_readers_see_every_one_of_many_quick_writes(self, tmp_path):
+        writer, reader = index_of("apple", folder=tmp_path), BM25Index(tmp_path)
+        for number in range(20):
+            writer.add([Document(id=f"new {number}", page_content="pear")])
+            assert len(reader) == 2
+            writer.delete([f"new {number}"])
+            assert len(reader) == 1
+
     def test_one_writes_until_it_is_closed(self, tmp_path):
         first, second = index_of("apple", folder=tmp_path), BM25Index(tmp_path)
         with pytest.raises(ValueError, match=r"(?i)lock"):
