@@ -15,10 +15,11 @@ from langchain_graft.errors import RetrievalError
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.retrievers.filters import Filter, both_filters, check_filter
 from langchain_graft.retrievers.fusion import CONSTANT, check_weights
-from langchain_graft.retrievers.fusion_search import FusionSearch, names_of, with_warnings
+from langchain_graft.retrievers.fusion_search import FusionSearch, names_of
 from langchain_graft.retrievers.index import DEFAULT_K, check_search
 from langchain_graft.retrievers.many import asearch_many, search_many
 from langchain_graft.retrievers.query import Query, as_query
+from langchain_graft.retrievers.rerank import not_reranked
 from langchain_graft.retrievers.together import (
     acall_together,
     ainvoke_each,
@@ -240,7 +241,7 @@ class FusionRetriever(BaseRetriever):
         try:
             return self.reranker.compress_documents(given, text, callbacks)
         except Exception as error:  # noqa: BLE001 (the order that there is is good enough)
-            return _not_reranked(given, error)
+            return not_reranked(given, error)
 
     async def _arerank(
         self, documents: list[Document], query: str | Query, k: int, config: RunnableConfig | None
@@ -252,7 +253,7 @@ class FusionRetriever(BaseRetriever):
         try:
             return await self.reranker.acompress_documents(given, text, callbacks)
         except Exception as error:  # noqa: BLE001
-            return _not_reranked(given, error)
+            return not_reranked(given, error)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **asked: Any
@@ -272,9 +273,3 @@ def _rewrite(
 ) -> None:
     for number, rewrites in zip(numbers, rewritten, strict=True):
         search.rewrite(number, rewrites)
-
-
-def _not_reranked(documents: Sequence[Document], error: Exception) -> list[Document]:
-    warning = f"not reranked: {type(error).__name__}: {error}"[:300]
-    _logger.warning("%s", warning)
-    return [with_warnings(document, [warning]) for document in documents]

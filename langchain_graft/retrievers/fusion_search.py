@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from langchain_graft.retrievers.fusion import CONSTANT, Ranking, fuse_documents
 from langchain_graft.retrievers.query import Query, as_query
+from langchain_graft.retrievers.warned import failure, with_warnings
 from langchain_graft.retrievers.weakness import Signals, signals_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class FusionSearch:
             rankings = [result] * len(queries) if isinstance(result, Exception) else result
             for query, ranking in zip(queries, rankings, strict=True):
                 if isinstance(ranking, Exception):
-                    self._warn(query, f"{self._names[number]} failed: {_said(ranking)}")
+                    self._warn(query, failure(f"{self._names[number]} failed", ranking))
                 else:
                     self._found[query][number] = ranking
 
@@ -73,7 +74,7 @@ class FusionSearch:
         try:
             given = _read(rewrites)
         except Exception as error:  # noqa: BLE001 (the question alone is good enough)
-            self._warnings[number].append(f"the rewriter failed: {_said(error)}")
+            self._warnings[number].append(failure("the rewriter failed", error))
             return
         question, *_ = queries = self._queries[number]
         known = {question.text.casefold()}
@@ -140,14 +141,6 @@ def names_of(retrievers: Sequence[RetrieverLike]) -> list[str]:
     ]
 
 
-def with_warnings(document: Document, warnings: Sequence[str]) -> Document:
-    """A copy that also says what went wrong; the document itself when nothing did."""
-    if not warnings:
-        return document
-    said = dict.fromkeys([*document.metadata.get("warnings", ()), *warnings])
-    return document.model_copy(update={"metadata": {**document.metadata, "warnings": list(said)}})
-
-
 def _read(rewrites: object) -> list[Query]:
     """What a rewriter gave, as queries."""
     if isinstance(rewrites, Exception):
@@ -160,7 +153,3 @@ def _read(rewrites: object) -> list[Query]:
 
 def _unweighted(query: Query) -> Query:
     return Query(query.text, passages=query.passages)
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]

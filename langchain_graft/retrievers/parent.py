@@ -18,10 +18,10 @@ from langchain_graft.retrievers.filters import (
     filter_keys,
     matches,
 )
-from langchain_graft.retrievers.fusion_search import with_warnings
 from langchain_graft.retrievers.index import DEFAULT_K, check_search
 from langchain_graft.retrievers.many import asearch_many, search_many
 from langchain_graft.retrievers.query import Query, as_query
+from langchain_graft.retrievers.warned import with_warnings
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import (

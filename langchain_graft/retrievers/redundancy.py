@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,9 +15,9 @@ from langchain_graft.models.compute import compute_pool
 from langchain_graft.models.token_scorer import TokenScorer
 from langchain_graft.models.tokens import estimate_tokens
 from langchain_graft.retrievers.compression import Unit, shortened
-from langchain_graft.retrievers.fusion_search import with_warnings
 from langchain_graft.retrievers.unit_vectors import unit_vectors
 from langchain_graft.retrievers.units import Sentence, has_negation, number_words, sentences_of
+from langchain_graft.retrievers.warned import all_warned, failure
 from langchain_graft.sentences import Span
 from langchain_graft.wording import HAN, content_words, numbers_in
 
@@ -40,7 +39,6 @@ _POINTS_BACK = re.compile(
     r"|there|i|we|my|our)\b|[他她它这那此该其我]",
     re.IGNORECASE,
 )
-_logger = logging.getLogger(__name__)
 
 
 class RedundancyFilter(BaseDocumentCompressor):
@@ -81,9 +79,7 @@ class RedundancyFilter(BaseDocumentCompressor):
         try:
             repeated = self._repeated(said)
         except Exception as error:  # noqa: BLE001 (the whole documents are good enough)
-            warning = f"repetitions not left out: {type(error).__name__}: {error}"[:300]
-            _logger.warning("%s", warning)
-            return [with_warnings(document, [warning]) for document in documents]
+            return all_warned(documents, failure("repetitions not left out", error))
         return list(_without(documents, split, said, repeated))
 
     async def acompress_documents(

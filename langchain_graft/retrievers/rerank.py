@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from langchain_graft.models.tokens import estimate_tokens
-from langchain_graft.retrievers.fusion_search import with_warnings
+from langchain_graft.retrievers.warned import all_warned, failure
 from langchain_graft.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 _MOST_CHARACTERS_A_TOKEN = 4
-_logger = logging.getLogger(__name__)
 
 
 def ranked(
@@ -46,9 +44,7 @@ def not_reranked(
     documents: Sequence[Document], error: Exception, *, top_n: int | None = None
 ) -> list[Document]:
     """The documents in their former order, with a line in `metadata["warnings"]`; it is logged."""
-    warning = f"not reranked: {type(error).__name__}: {error}"[:300]
-    _logger.warning("%s", warning)
-    return [with_warnings(document, [warning]) for document in documents[:top_n]]
+    return all_warned(documents[:top_n], failure("not reranked", error))
 
 
 def beginning(text: str, *, max_tokens: int) -> str:

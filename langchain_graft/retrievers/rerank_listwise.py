@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 import string
@@ -14,9 +13,9 @@ from langchain_core.prompts import BasePromptTemplate
 from pydantic import ConfigDict, Field, model_validator
 
 from langchain_graft.models.asking import ask_aside, require_variables
-from langchain_graft.retrievers.fusion_search import with_warnings
 from langchain_graft.retrievers.prompts import FIRST_TOKEN_PROMPT, LISTWISE_PROMPT
 from langchain_graft.retrievers.rerank import beginning, not_reranked, ranked
+from langchain_graft.retrievers.warned import all_warned
 from langchain_graft.source_text import source_text, without_control_words
 
 if TYPE_CHECKING:
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
 WINDOW = 10
+UNREAD = "not all reranked: the model's reply named no document"
 _MOST_WINDOW = 20  # as many likeliest tokens are told
 _TOKENS_EACH = 8
 _MOST_QUERY_CHARACTERS = 2000
 _NUMBER = re.compile(r"\d+")
-_logger = logging.getLogger(__name__)
 
 
 class ListwiseReranker(BaseDocumentCompressor):
@@ -123,7 +122,7 @@ class ListwiseReranker(BaseDocumentCompressor):
             order[start : start + self.window] = [inside[n] for n in [*named, *behind]]
         scores = [(len(order) - place) / len(order) for place in range(len(order))]
         found = ranked([documents[of] for of in order], scores, top_n=self.top_n)
-        return _warned(found) if unread else found
+        return all_warned(found, UNREAD) if unread else found
 
     @property
     def _reads_first_token(self) -> bool:
@@ -181,9 +180,3 @@ def order_of_letters(metadata: Mapping[str, Any], count: int) -> list[int]:
             place = ord(letter) - ord("A")
             mass[place] = mass.get(place, 0.0) + math.exp(candidate["logprob"])
     return sorted(mass, key=lambda place: (-mass[place], place))
-
-
-def _warned(documents: Sequence[Document]) -> list[Document]:
-    warning = "not all reranked: the model's reply named no document"
-    _logger.warning("%s", warning)
-    return [with_warnings(document, [warning]) for document in documents]

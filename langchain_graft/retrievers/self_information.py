@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -13,8 +12,8 @@ from pydantic import ConfigDict, Field
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.models.token_scorer import TokenScorer
 from langchain_graft.retrievers.compression import Unit, shortened, units_to_drop
-from langchain_graft.retrievers.fusion_search import with_warnings
 from langchain_graft.retrievers.units import Sentence, UnitKind, guarded_units, sentences_of
+from langchain_graft.retrievers.warned import all_warned, failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +28,6 @@ Measure = Literal["information", "contrast"]
 RATIO = 0.35
 _MOST_QUERY_CHARACTERS = 2000
 _TINY = 1e-9
-_logger = logging.getLogger(__name__)
 
 
 class SelfInformationCompressor(BaseDocumentCompressor):
@@ -79,9 +77,7 @@ class SelfInformationCompressor(BaseDocumentCompressor):
         try:
             scores = self._scores(pieces, query.strip()[:_MOST_QUERY_CHARACTERS])
         except Exception as error:  # noqa: BLE001 (the whole documents are good enough)
-            warning = f"not compressed: {type(error).__name__}: {error}"[:300]
-            _logger.warning("%s", warning)
-            return [with_warnings(document, [warning]) for document in documents]
+            return all_warned(documents, failure("not compressed", error))
         units = self._units(pieces, scores)
         dropped = units_to_drop(units, ratio=self.ratio)
         return [

@@ -14,13 +14,13 @@ from pydantic import Field, field_validator
 
 from langchain_graft.models.asking import ask_aside, require_variables
 from langchain_graft.retrievers.filters import Filter, both_filters, check_filter
-from langchain_graft.retrievers.fusion_search import with_warnings
 from langchain_graft.retrievers.index import DEFAULT_K, check_search
 from langchain_graft.retrievers.many import asearch_many, search_many
 from langchain_graft.retrievers.metadata_conditions import MetadataField, read_conditions
 from langchain_graft.retrievers.prompts import SELF_QUERY_PROMPT
 from langchain_graft.retrievers.query import Query, as_query
 from langchain_graft.retrievers.together import ainvoke_each, invoke_each
+from langchain_graft.retrievers.warned import failure, with_warnings
 from langchain_graft.source_text import without_control_words
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class SelfQueryRetriever(BaseRetriever):
 def _planned(query: Query, read: _Read) -> tuple[Query, Filter, list[str]]:
     """What is searched for first, under what, and what there is to warn of."""
     if isinstance(read, Exception):
-        return query, {}, [f"no conditions read: {type(read).__name__}: {read}"[:300]]
+        return query, {}, [failure("no conditions read", read)]
     rest, own = read
     return Query(rest, passages=query.passages), own, []
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_graft.language import language_of
 from langchain_graft.models.asking import ask_aside, require_variables
-from langchain_graft.retrievers.fusion_search import with_warnings
 from langchain_graft.retrievers.index import document_ids
 from langchain_graft.retrievers.prompts import LANGUAGE_RULES, SUMMARY_PROMPT
 from langchain_graft.retrievers.rerank import beginning
 from langchain_graft.retrievers.rewriters.reply import read_passage
+from langchain_graft.retrievers.together import ainvoke_each, invoke_each
+from langchain_graft.retrievers.warned import failure, with_warnings
 from langchain_graft.source_text import source_text
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from langchain_core.prompts import BasePromptTemplate
     from langchain_core.runnables import Runnable, RunnableConfig
 
+NO_SUMMARY = "the document's beginning instead of a summary"
 AT_ONCE = 4
 """Most documents that are summed up at the same time."""
+_CONFIG: RunnableConfig = {"max_concurrency": AT_ONCE, "run_name": "sum_up"}
 _MOST_READ_TOKENS = 2000
 _MOST_TOKENS = 160
 _logger = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ def create_summaries(
         ValueError: A document has no id, or another one's, or the prompt lacks a variable.
     """
     summarise, variables = _asked(model, documents, prompt)
-    replies = summarise.batch(variables, _config(), return_exceptions=True)
+    replies = invoke_each(summarise, variables, _CONFIG)
     return _summaries(documents, replies, parent_key)
 
 
@@ -65,12 +68,8 @@ async def acreate_summaries(
 ) -> list[Document]:
     """Like `create_summaries`."""
     summarise, variables = _asked(model, documents, prompt)
-    replies = await summarise.abatch(variables, _config(), return_exceptions=True)
+    replies = await ainvoke_each(summarise, variables, _CONFIG)
     return _summaries(documents, replies, parent_key)
-
-
-def _config() -> RunnableConfig:
-    return {"max_concurrency": AT_ONCE, "run_name": "sum_up"}
 
 
 def _asked(
@@ -99,8 +98,7 @@ def _summary(document: Document, reply: Any, parent_key: str) -> Document:
     text = "" if failed else read_passage(str(reply.text))
     warnings = []
     if not text:
-        cause = f"{type(reply).__name__}: {reply}" if failed else "the model wrote none"
-        warnings = [f"the document's beginning instead of a summary: {cause}"[:300]]
+        warnings = [failure(NO_SUMMARY, reply) if failed else f"{NO_SUMMARY}: the model wrote none"]
         _logger.warning("%s: %s", document.id, warnings[0])
         text = beginning(document.page_content, max_tokens=_MOST_TOKENS)
     metadata = {**document.metadata, parent_key: document.id}
