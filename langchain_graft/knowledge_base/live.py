@@ -25,9 +25,9 @@ _ATTEMPTS = 3
 class _Opened:
     """The indexes of one generation, and how many searches are in them."""
 
-    def __init__(self, indexes: Indexes | None, stamp: int) -> None:
+    def __init__(self, indexes: Indexes | None, manifest: bytes) -> None:
         self.indexes = indexes
-        self.stamp = stamp
+        self.manifest = manifest
         self.searches = 0
         self.superseded = False
 
@@ -86,9 +86,9 @@ class LiveIndexes:
 
     def _named_now(self) -> _Opened:
         """The generation that `kb.json` names."""
-        stamp = (self._folder / NAME).stat().st_mtime_ns
-        if self._opened is None or self._opened.stamp != stamp:
-            newer = _Opened(self._indexes(), stamp)
+        manifest = (self._folder / NAME).read_bytes()  # its times tell no two quick writes apart
+        if self._opened is None or self._opened.manifest != manifest:
+            newer = _Opened(self._indexes(), manifest)
             if self._opened:
                 self._opened.superseded = True
                 _close_unused(self._opened)
