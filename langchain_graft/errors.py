@@ -15,6 +15,12 @@
         FormatVersionError            it was written by another version
       SourceError                     one document can not be read
       RetrievalError                  no retriever answered
+      ReplyError                      a model's reply can not be used, nor repaired
+      GraphError                      a graph can not be read or written
+        GraphUnavailableError         its server is not there, or does not let us in
+        CypherError                   a statement fails; `.cypher` is the statement
+          CypherRefusedError          it does more than read, or more than is allowed
+        LocalNeo4jError               the local Neo4j does not start
       EvaluationDataError             (also ValueError) an evaluation file is not as promised
 
 A wrong argument is a `ValueError` or `TypeError`, as everywhere in Python.
@@ -167,6 +173,39 @@ class RetrievalError(GraftError):
         self.causes = list(causes)
         lines = "\n  - ".join(["No retriever answered:", *self.causes])
         super().__init__(f"{lines}\nMend one of them, or raise timeout_seconds.")
+
+
+class ReplyError(GraftError):
+    """A model's reply can not be used, nor repaired; `reply` is what it said."""
+
+    def __init__(self, message: str, *, reply: str) -> None:
+        self.reply = reply
+        super().__init__(message)
+
+
+class GraphError(GraftError):
+    """A graph can not be read or written."""
+
+
+class GraphUnavailableError(GraphError):
+    """The graph's server can not be reached, or does not let us in; the message says what to do."""
+
+
+class CypherError(GraphError):
+    """A Cypher statement fails; `cypher` is the statement, `reason` what is wrong with it."""
+
+    def __init__(self, reason: str, *, cypher: str) -> None:
+        self.reason = reason
+        self.cypher = cypher
+        super().__init__(f"{reason}\nThe statement: {cypher}")
+
+
+class CypherRefusedError(CypherError):
+    """A statement was not run: it does more than read, or calls what is not allowed."""
+
+
+class LocalNeo4jError(GraphError):
+    """The local Neo4j does not start, or has died; the message says why and what to do."""
 
 
 class EvaluationDataError(GraftError, ValueError):
