@@ -52,7 +52,7 @@ def missing():
     """Public name to the extra that it names, or to the error that it raises instead."""
     code = """
 from importlib import import_module
-for package in ("chains", "evaluation", "knowledge_base", "models", "retrievers"):
+for package in ("chains", "evaluation", "graph", "knowledge_base", "models", "retrievers"):
     module = import_module(f"langchain_graft.{package}")
     for name in module.__all__:
         try:

@@ -16,7 +16,15 @@ PACKAGES = [
     "langchain_graft",
     *(
         f"langchain_graft.{name}"
-        for name in ("chains", "cli", "evaluation", "knowledge_base", "models", "retrievers")
+        for name in (
+            "chains",
+            "cli",
+            "evaluation",
+            "graph",
+            "knowledge_base",
+            "models",
+            "retrievers",
+        )
     ),
 ]
 LAZY = [package for package in PACKAGES if package != "langchain_graft.cli"]
