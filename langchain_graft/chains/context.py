@@ -18,7 +18,7 @@ from langchain_graft.retrievers.filters import matches
 from langchain_graft.retrievers.fusion import check_weights
 from langchain_graft.retrievers.index import check_search
 from langchain_graft.retrievers.many import asearch_one, search_one
-from langchain_graft.retrievers.together import acall_together, call_together
+from langchain_graft.retrievers.together import acall_together, call_together, raised
 from langchain_graft.source_text import source_text
 
 if TYPE_CHECKING:
@@ -169,9 +169,7 @@ def _check_budget(budget: object) -> None:
 def _found(found: list[Document] | Exception) -> list[Document]:
     if isinstance(found, TimeoutError):
         raise RetrievalError([str(found) or "TimeoutError"]) from found
-    if isinstance(found, Exception):
-        raise found
-    return found
+    return raised(found)
 
 
 def _check_documents(found: object) -> None:

@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_graft.evaluation.ranking import distinct, ranking_metrics
 from langchain_graft.retrievers.many import search_many
 from langchain_graft.retrievers.query import Query
-from langchain_graft.retrievers.together import invoke_each
+from langchain_graft.retrievers.together import invoke_each, raised
 from langchain_graft.retrievers.weakness import Signals, Weakness, signals_of
 
 if TYPE_CHECKING:
@@ -142,13 +142,7 @@ def _signals(retriever: FusionRetriever, queries: Sequence[Query]) -> list[Signa
         search_many(one, queries, k=retriever.fetch_k, filter=retriever.filter)
         for one in retriever.retrievers
     ]
-    return [signals_of([_ranking(of[n]) for of in found]) for n in range(len(queries))]
-
-
-def _ranking(found: list[Document] | Exception) -> list[Document]:
-    if isinstance(found, Exception):
-        raise found
-    return found
+    return [signals_of([raised(of[n]) for of in found]) for n in range(len(queries))]
 
 
 def _sources(documents: Sequence[Document]) -> list[str]:

@@ -15,7 +15,9 @@ checked again with `matches`, so that a filter holds on every store alike.
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 Filter = Mapping[str, Any]
 
@@ -81,6 +83,15 @@ def both_filters(fixed: Filter | None, asked: Filter | None) -> Filter:
     """A filter that passes what both pass, so that a call can narrow but never widen."""
     parts = [part for part in (check_filter(fixed), check_filter(asked)) if part]
     return {"$and": parts} if len(parts) > 1 else (parts[0] if parts else {})
+
+
+def _checked(where: dict[str, Any] | None) -> dict[str, Any] | None:
+    check_filter(where)
+    return where
+
+
+OwnFilter = Annotated[dict[str, Any] | None, AfterValidator(_checked)]
+"""A retriever's own filter, checked when the retriever is made."""
 
 
 def filter_keys(where: Filter | None) -> set[str]:

@@ -9,14 +9,14 @@ from langchain_core.documents.compressor import BaseDocumentCompressor
 from langchain_core.retrievers import BaseRetriever, RetrieverLike
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import run_in_executor
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from langchain_graft.errors import RetrievalError
 from langchain_graft.models.compute import compute_pool
-from langchain_graft.retrievers.filters import Filter, both_filters, check_filter
+from langchain_graft.retrievers.filters import Filter, OwnFilter
 from langchain_graft.retrievers.fusion import CONSTANT, check_weights
 from langchain_graft.retrievers.fusion_search import FusionSearch, names_of
-from langchain_graft.retrievers.index import DEFAULT_K, check_search
+from langchain_graft.retrievers.index import DEFAULT_K, narrowed
 from langchain_graft.retrievers.many import asearch_many, search_many
 from langchain_graft.retrievers.query import Query, as_query
 from langchain_graft.retrievers.rerank import not_reranked
@@ -83,7 +83,7 @@ class FusionRetriever(BaseRetriever):
     fetch_k: int = Field(default=FETCH_K, ge=1)
     """Documents of each ranking that are fused, and of the fused one that are reranked; `k` if that
     is more."""
-    filter: dict[str, Any] | None = None
+    filter: OwnFilter = None
     """Held through every query and retriever; a call's filter narrows it."""
     reranker: BaseDocumentCompressor | None = None
     """Puts the fused documents into another order."""
@@ -94,12 +94,6 @@ class FusionRetriever(BaseRetriever):
     """Most time for all retrievers together to answer."""
     rewriter_timeout_seconds: float | None = Field(default=REWRITER_TIMEOUT_SECONDS, gt=0)
     """Most time to rewrite a question; of several at once, times their number."""
-
-    @field_validator("filter")
-    @classmethod
-    def _known_operators(cls, where: dict[str, Any] | None) -> dict[str, Any] | None:
-        check_filter(where)
-        return where
 
     @model_validator(mode="after")
     def _one_weight_each(self) -> Self:
@@ -135,8 +129,8 @@ class FusionRetriever(BaseRetriever):
             RetrievalError: No retriever answered.
             ValueError: `k`, the filter or the weights can not be used.
         """
-        k = self.k if k is None else k
-        ask = self._asking(k, filter, config)
+        k, where = narrowed(self, k, filter)
+        ask: dict[str, Any] = {"k": max(k, self.fetch_k), "filter": where, "config": config}
         weights = self._weights_of(weights)
         search = self._begin(queries)
 
@@ -167,8 +161,8 @@ class FusionRetriever(BaseRetriever):
         config: RunnableConfig | None = None,
     ) -> list[list[Document]]:
         """Like `search_many`, with tasks in the place of threads."""
-        k = self.k if k is None else k
-        ask = self._asking(k, filter, config)
+        k, where = narrowed(self, k, filter)
+        ask: dict[str, Any] = {"k": max(k, self.fetch_k), "filter": where, "config": config}
         weights = self._weights_of(weights)
         search = self._begin(queries)
 
@@ -201,14 +195,6 @@ class FusionRetriever(BaseRetriever):
 
     def _rewriting_seconds(self, count: int) -> float | None:
         return self.rewriter_timeout_seconds and count * self.rewriter_timeout_seconds
-
-    def _asking(
-        self, k: int, narrower: Filter | None, config: RunnableConfig | None
-    ) -> dict[str, Any]:
-        """What every retriever is asked."""
-        where = both_filters(self.filter, narrower)
-        check_search(k, where)
-        return {"k": max(k, self.fetch_k), "filter": where, "config": config}
 
     def _begin(self, queries: Sequence[str | Query]) -> FusionSearch:
         questions = [as_query(query) for query in queries]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, SupportsIndex, runtime_checkable
 
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables.config import run_in_executor
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from langchain_graft.models.compute import compute_pool
-from langchain_graft.retrievers.filters import Filter, both_filters, check_filter, matches
+from langchain_graft.retrievers.filters import (
+    Filter,
+    OwnFilter,
+    both_filters,
+    check_filter,
+    matches,
+)
 from langchain_graft.retrievers.query import Query, as_query
 
 if TYPE_CHECKING:
@@ -49,13 +55,7 @@ class IndexRetriever(BaseRetriever):
 
     index: SearchIndex
     k: int = Field(default=DEFAULT_K, ge=1)
-    filter: dict[str, Any] | None = None
-
-    @field_validator("filter")
-    @classmethod
-    def _known_operators(cls, where: dict[str, Any] | None) -> dict[str, Any] | None:
-        check_filter(where)
-        return where
+    filter: OwnFilter = None
 
     def search_many(
         self,
@@ -65,9 +65,7 @@ class IndexRetriever(BaseRetriever):
         filter: Filter | None = None,  # noqa: A002
     ) -> list[list[Document]]:
         """Rank documents for several queries: one embedding batch, one call of the index."""
-        k = self.k if k is None else k
-        where = both_filters(self.filter, filter)
-        check_search(k, where)
+        k, where = narrowed(self, k, filter)
         return self.index.search_many([as_query(query) for query in queries], k=k, filter=where)
 
     async def asearch_many(
@@ -107,6 +105,25 @@ def check_search(k: int, where: Filter | None) -> None:
         msg = f"k must be a whole number, 1 or more, not {k!r}"
         raise ValueError(msg)
     check_filter(where)
+
+
+class _Narrowable(Protocol):
+    """A retriever with settings that a call may narrow."""
+
+    k: int
+    filter: OwnFilter
+
+
+def narrowed(retriever: _Narrowable, k: int | None, filter: Filter | None) -> tuple[int, Filter]:  # noqa: A002
+    """What a call asks of a retriever: its own `k` unless another is given, and both filters.
+
+    Raises:
+        ValueError: `k` or the filter can not be used.
+    """
+    k = retriever.k if k is None else k
+    where = both_filters(retriever.filter, filter)
+    check_search(k, where)
+    return k, where
 
 
 def document_ids(documents: Sequence[Document]) -> list[str]:

@@ -9,18 +9,18 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, RetrieverLike
 from langchain_core.runnables.config import run_in_executor
 from langchain_core.stores import BaseStore
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from langchain_graft.retrievers.filters import (
     Filter,
-    both_filters,
-    check_filter,
+    OwnFilter,
     filter_keys,
     matches,
 )
-from langchain_graft.retrievers.index import DEFAULT_K, check_search
+from langchain_graft.retrievers.index import DEFAULT_K, narrowed
 from langchain_graft.retrievers.many import asearch_many, search_many
 from langchain_graft.retrievers.query import Query, as_query
+from langchain_graft.retrievers.together import raised
 from langchain_graft.retrievers.warned import with_warnings
 
 if TYPE_CHECKING:
@@ -63,13 +63,7 @@ class ParentRetriever(BaseRetriever):
     k: int = Field(default=DEFAULT_K, ge=1)
     fetch_k: int = Field(default=FETCH_K, ge=1)
     """How many pieces are searched."""
-    filter: dict[str, Any] | None = None
-
-    @field_validator("filter")
-    @classmethod
-    def _known_operators(cls, where: dict[str, Any] | None) -> dict[str, Any] | None:
-        check_filter(where)
-        return where
+    filter: OwnFilter = None
 
     def search_many(
         self,
@@ -87,11 +81,11 @@ class ParentRetriever(BaseRetriever):
             filter: Narrows the retriever's own.
             config: For a retriever that is asked one by one.
         """
-        k, where = self._asked(k, filter)
+        k, where = narrowed(self, k, filter)
         asked = [as_query(query) for query in queries]
-        found = _whole(
-            search_many(self.retriever, asked, k=max(k, self.fetch_k), filter=where, config=config)
-        )
+        wanted = max(k, self.fetch_k)
+        rankings = search_many(self.retriever, asked, k=wanted, filter=where, config=config)
+        found = [raised(one) for one in rankings]
         ids = self._ids(found)
         store = self.parents
         parents = store.mget(ids) if isinstance(store, BaseStore) else store(ids)
@@ -106,25 +100,17 @@ class ParentRetriever(BaseRetriever):
         config: RunnableConfig | None = None,
     ) -> list[list[Document]]:
         """Like `search_many`, off the event loop."""
-        k, where = self._asked(k, filter)
+        k, where = narrowed(self, k, filter)
         asked = [as_query(query) for query in queries]
-        found = _whole(
-            await asearch_many(
-                self.retriever, asked, k=max(k, self.fetch_k), filter=where, config=config
-            )
-        )
+        wanted = max(k, self.fetch_k)
+        rankings = await asearch_many(self.retriever, asked, k=wanted, filter=where, config=config)
+        found = [raised(one) for one in rankings]
         ids = self._ids(found)
         store = self.parents
         parents = await (
             store.amget(ids) if isinstance(store, BaseStore) else run_in_executor(None, store, ids)
         )
         return self._given(found, _by_id(ids, parents), k, where)
-
-    def _asked(self, k: int | None, narrower: Filter | None) -> tuple[int, Filter]:
-        k = self.k if k is None else k
-        where = both_filters(self.filter, narrower)
-        check_search(k, where)
-        return k, where
 
     def _ids(self, rankings: Sequence[Sequence[Document]]) -> list[str]:
         named = (self._parent_of(piece) for ranking in rankings for piece in ranking)
@@ -174,13 +160,6 @@ class ParentRetriever(BaseRetriever):
     ) -> list[Document]:
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
         return (await self.asearch_many([query], config=config, **asked))[0]
-
-
-def _whole(rankings: Sequence[list[Document] | Exception]) -> list[list[Document]]:
-    for ranking in rankings:
-        if isinstance(ranking, Exception):
-            raise ranking
-    return [ranking for ranking in rankings if not isinstance(ranking, Exception)]
 
 
 def _by_id(ids: Sequence[str], parents: Sequence[Document | None]) -> dict[str, Document]:

@@ -13,13 +13,13 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import Field, field_validator
 
 from langchain_graft.models.asking import ask_aside, require_variables
-from langchain_graft.retrievers.filters import Filter, both_filters, check_filter
-from langchain_graft.retrievers.index import DEFAULT_K, check_search
+from langchain_graft.retrievers.filters import Filter, OwnFilter, both_filters, check_filter
+from langchain_graft.retrievers.index import DEFAULT_K, narrowed
 from langchain_graft.retrievers.many import asearch_many, search_many
 from langchain_graft.retrievers.metadata_conditions import MetadataField, read_conditions
 from langchain_graft.retrievers.prompts import SELF_QUERY_PROMPT
 from langchain_graft.retrievers.query import Query, as_query
-from langchain_graft.retrievers.together import ainvoke_each, invoke_each
+from langchain_graft.retrievers.together import ainvoke_each, invoke_each, raised
 from langchain_graft.retrievers.warned import failure, with_warnings
 from langchain_graft.source_text import without_control_words
 
@@ -61,13 +61,7 @@ class SelfQueryRetriever(BaseRetriever):
     prompt: BasePromptTemplate = SELF_QUERY_PROMPT  # type: ignore[type-arg]  # pydantic takes no other
     """With the variables `fields` and `input`."""
     k: int = Field(default=DEFAULT_K, ge=1)
-    filter: dict[str, Any] | None = None
-
-    @field_validator("filter")
-    @classmethod
-    def _known_operators(cls, where: dict[str, Any] | None) -> dict[str, Any] | None:
-        check_filter(where)
-        return where
+    filter: OwnFilter = None
 
     @field_validator("prompt")
     @classmethod
@@ -94,7 +88,7 @@ class SelfQueryRetriever(BaseRetriever):
         Raises:
             ValueError: `k` or the filter can not be used.
         """
-        k, where = self._asked(k, filter)
+        k, where = narrowed(self, k, filter)
         asked = [as_query(query) for query in queries]
         read = invoke_each(self._reading(), [query.text for query in asked], config)
         return [
@@ -110,7 +104,7 @@ class SelfQueryRetriever(BaseRetriever):
         config: RunnableConfig | None = None,
     ) -> list[list[Document]]:
         """Like `search_many`, off the event loop."""
-        k, where = self._asked(k, filter)
+        k, where = narrowed(self, k, filter)
         asked = [as_query(query) for query in queries]
         read = await ainvoke_each(self._reading(), [query.text for query in asked], config)
         return [
@@ -122,9 +116,9 @@ class SelfQueryRetriever(BaseRetriever):
         self, query: Query, read: _Read, k: int, where: Filter, config: RunnableConfig | None
     ) -> list[Document]:
         rest, own, warnings = _planned(query, read)
-        narrowed = both_filters(where, own)
+        both = both_filters(where, own)
         search = partial(search_many, self.retriever, k=k, config=config)
-        found = _first(search([rest], filter=narrowed))
+        found = _first(search([rest], filter=both))
         if found or not own:
             return _told(found, rest, own, *warnings)
         return _told(_first(search([query], filter=where)), query, {}, _given_up(own))
@@ -133,9 +127,9 @@ class SelfQueryRetriever(BaseRetriever):
         self, query: Query, read: _Read, k: int, where: Filter, config: RunnableConfig | None
     ) -> list[Document]:
         rest, own, warnings = _planned(query, read)
-        narrowed = both_filters(where, own)
+        both = both_filters(where, own)
         search = partial(asearch_many, self.retriever, k=k, config=config)
-        found = _first(await search([rest], filter=narrowed))
+        found = _first(await search([rest], filter=both))
         if found or not own:
             return _told(found, rest, own, *warnings)
         return _told(_first(await search([query], filter=where)), query, {}, _given_up(own))
@@ -174,12 +168,6 @@ class SelfQueryRetriever(BaseRetriever):
         } | RunnableLambda(read)
         return both.with_config(run_name="read_conditions")
 
-    def _asked(self, k: int | None, narrower: Filter | None) -> tuple[int, Filter]:
-        k = self.k if k is None else k
-        where = both_filters(self.filter, narrower)
-        check_search(k, where)
-        return k, where
-
 
 def _planned(query: Query, read: _Read) -> tuple[Query, Filter, list[str]]:
     """What is searched for first, under what, and what there is to warn of."""
@@ -191,9 +179,7 @@ def _planned(query: Query, read: _Read) -> tuple[Query, Filter, list[str]]:
 
 def _first(found: Sequence[list[Document] | Exception]) -> list[Document]:
     [ranking] = found
-    if isinstance(ranking, Exception):
-        raise ranking
-    return ranking
+    return raised(ranking)
 
 
 def _told(

@@ -139,6 +139,13 @@ async def call_in_thread(call: Callable[[], T]) -> T:
     return await asyncio.wrap_future(future)
 
 
+def raised(result: T | Exception) -> T:
+    """What a call gave; its error is raised."""
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
 def _called(
     number: int, context: contextvars.Context, call: Callable[[], T]
 ) -> tuple[int, T | BaseException]:
