@@ -21,11 +21,11 @@ from langchain_graft.chains import ANSWERABLE_PROMPT, RAG_PROMPT, is_refusal
 from langchain_graft.chains.answer import LANGUAGE_RULES
 from langchain_graft.chains.answerable import THRESHOLD, bind_judge, yes_probability
 from langchain_graft.chains.context import numbered_sources
-from langchain_graft.chains.refusal import language_of, refusal
+from langchain_graft.chains.refusal import refusal
 from langchain_graft.evaluation.bootstrap import mean_interval
 from langchain_graft.evaluation.datasets import load_beir, load_beir_corpus
 from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache
-from langchain_graft.models.pull import models_folder
+from langchain_graft.language import language_of
 from langchain_graft.retrievers import BM25Index
 from langchain_graft.retrievers.query import Query
 
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=16, help="of each data set")
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     arguments = parser.parse_args()
-    cache = ReplyCache(models_folder().parent / "replies.sqlite")
+    cache = ReplyCache()
     model = with_reply_cache(load_chat_model(arguments.model, max_tokens=128), cache)
     judge, answering = ANSWERABLE_PROMPT | bind_judge(model), RAG_PROMPT | model
     rows: list[tuple[object, ...]] = []

@@ -25,7 +25,6 @@ from langchain_graft.evaluation.bootstrap import Interval, paired_bootstrap
 from langchain_graft.evaluation.datasets import Question, load_questions
 from langchain_graft.evaluation.rag import AnswerRow, answer_summary, evaluate_answers
 from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache
-from langchain_graft.models.pull import models_folder
 from langchain_graft.models.tokens import estimate_tokens
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -83,7 +82,7 @@ def main() -> None:
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     parser.add_argument("--limit", type=int)
     arguments = parser.parse_args()
-    cache = ReplyCache(models_folder().parent / "replies.sqlite")
+    cache = ReplyCache()
     model = with_reply_cache(load_chat_model(arguments.model, max_tokens=256), cache)
     questions = load_questions(EXAMPLES / "questions.jsonl")[: arguments.limit]
     ours, theirs = both(model, questions)

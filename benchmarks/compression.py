@@ -35,7 +35,6 @@ from langchain_graft.evaluation.bootstrap import Interval, mean_interval, paired
 from langchain_graft.evaluation.datasets import load_beir, load_beir_corpus
 from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache
 from langchain_graft.models import load_token_scorer
-from langchain_graft.models.pull import models_folder
 from langchain_graft.models.token_scorer import TokenScorer
 from langchain_graft.models.tokens import estimate_tokens
 from langchain_graft.retrievers import (
@@ -327,7 +326,7 @@ def answered(
     arguments: argparse.Namespace, ways: Mapping[str, Compress], cases: Sequence[Case]
 ) -> dict[str, Any]:
     model = load_chat_model(arguments.model, max_tokens=32)
-    cached = with_reply_cache(model, ReplyCache(models_folder().parent / "replies.sqlite"))
+    cached = with_reply_cache(model, ReplyCache())
     names = dict.fromkeys([WHOLE, RANDOM, *arguments.arms])
     answers = compared({name: answers_of(cached, ways[name], cases) for name in names})
     show(f"Answers: {len(cases)} questions, {arguments.model}", answers)

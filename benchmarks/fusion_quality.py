@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--rerank", type=int, default=100, metavar="N", help="of the sample")
     parser.add_argument("--choose", action="store_true")
     arguments = parser.parse_args()
-    cache = ReplyCache(models_folder().parent / "replies.sqlite")
+    cache = ReplyCache()
     model = with_reply_cache(load_chat_model(MODEL, max_tokens=256), cache)
     figures: dict[str, Any] = {}
     for task in TASKS:

@@ -33,7 +33,6 @@ from langchain_graft.evaluation.bootstrap import Interval, mean_interval, paired
 from langchain_graft.evaluation.datasets import Question
 from langchain_graft.evaluation.rag import AnswerRow, evaluate_answers
 from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache
-from langchain_graft.models.pull import models_folder
 from langchain_graft.retrievers import BM25Index
 from langchain_graft.retrievers.rewriters.step_back import create_step_back_rewriter
 
@@ -128,7 +127,7 @@ def main() -> None:
     arguments = parser.parse_args()
     questions, documents = load(data_folder("timeqa_train"))
     questions = questions[: arguments.limit]
-    cache = ReplyCache(models_folder().parent / "replies.sqlite")
+    cache = ReplyCache()
     model = with_reply_cache(load_chat_model(arguments.model, max_tokens=160), cache)
     brief = with_reply_cache(load_chat_model(arguments.model, max_tokens=ANSWER_TOKENS), cache)
     index = BM25Index()

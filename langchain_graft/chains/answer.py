@@ -11,7 +11,8 @@ from langchain_core.runnables.utils import AddableDict
 from langchain_graft.chains.citations import CitedAnswer, find_citations
 from langchain_graft.chains.context import numbered_sources
 from langchain_graft.chains.inputs import question_of
-from langchain_graft.chains.refusal import language_of, refusal
+from langchain_graft.chains.refusal import refusal
+from langchain_graft.language import language_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping

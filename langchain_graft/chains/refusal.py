@@ -2,7 +2,7 @@
 
 import re
 
-from langchain_graft.language import language_of as language_of  # noqa: PLC0414 (told here too)
+from langchain_graft.language import language_of
 from langchain_graft.sentences import sentences
 
 REFUSALS = {

@@ -202,12 +202,11 @@ def _rank(
 def _model(arguments: argparse.Namespace, on_progress: OnProgress) -> BaseChatModel:
     """The chat model, whose replies are kept."""
     from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache  # noqa: PLC0415
-    from langchain_graft.models.pull import models_folder  # noqa: PLC0415
 
     model = load_model(arguments, on_progress)
     if arguments.no_cache:
         return model
-    return with_reply_cache(model, ReplyCache(models_folder().parent / "replies.sqlite"))
+    return with_reply_cache(model, ReplyCache())
 
 
 def _answers(

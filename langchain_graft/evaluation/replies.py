@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation
 
 from langchain_graft.errors import EvaluationDataError
+from langchain_graft.models.pull import models_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +28,14 @@ class ReplyCache(BaseCache):
     Give it to a chat model as `cache`, or use `with_reply_cache`. May be used by several threads.
 
     Args:
-        path: The file; it is made when it is not there.
+        path: The file; it is made when it is not there. None: one beside the local models.
 
     Raises:
         EvaluationDataError: The file is something else.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str | None = None) -> None:
+        path = models_folder().parent / "replies.sqlite" if path is None else path
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, timeout=30.0, check_same_thread=False)

@@ -103,11 +103,7 @@ def _load_hf(
     )
     from langchain_graft.models.transformers_chat import TransformersChatModel  # noqa: PLC0415
 
-    engine = {
-        field.name: settings.pop(field.name)
-        for field in fields(TransformersSettings)
-        if field.name in settings
-    }
+    engine = _taken_from(settings, TransformersSettings)
     chosen = TransformersSettings(timeout_seconds=timeout_seconds, **engine)
     found = shared_engine(name, chosen, on_progress=on_progress)
     return TransformersChatModel.of_engine(found, **settings)
@@ -119,11 +115,7 @@ def _load_gguf(
     from langchain_graft.models.llama_chat import LlamaCppChatModel  # noqa: PLC0415
     from langchain_graft.models.llama_server import LlamaSettings  # noqa: PLC0415
 
-    server = {
-        field.name: settings.pop(field.name)
-        for field in fields(LlamaSettings)
-        if field.name in settings
-    }
+    server = _taken_from(settings, LlamaSettings)
     path, digest = _gguf_file(name, on_progress)
     return LlamaCppChatModel.from_file(
         path,
@@ -132,6 +124,12 @@ def _load_gguf(
         timeout_seconds=timeout_seconds,
         **settings,
     )
+
+
+def _taken_from(settings: dict[str, Any], kind: type) -> dict[str, Any]:
+    """The settings of that kind, taken out of the others."""
+    names = [field.name for field in fields(kind) if field.name in settings]
+    return {name: settings.pop(name) for name in names}
 
 
 def _gguf_file(name: str, on_progress: OnProgress | None) -> tuple[Path, str | None]:

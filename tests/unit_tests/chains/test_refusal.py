@@ -3,7 +3,8 @@
 import pytest
 
 from langchain_graft.chains import is_refusal
-from langchain_graft.chains.refusal import REFUSALS, language_of, refusal
+from langchain_graft.chains.refusal import REFUSALS, refusal
+from langchain_graft.language import language_of
 
 
 @pytest.mark.parametrize(
