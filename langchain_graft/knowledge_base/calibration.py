@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TOLERANCE = 0.005
 _QUANTILES = tuple(n / 8 for n in range(1, 8))
 _K = 10
+_DEPTH = 50
+"""Chunks that are asked for: ten documents may have many."""
 _BATCH = 8
 
 
@@ -86,7 +88,7 @@ def compare_rewriting(
         signals += _signals(retriever, asked)
         rewrites.update(_rewritten(retriever.rewriter, [query.text for query in asked]))
         for found, searched in zip(rankings, (plainly, always), strict=True):
-            found.update(zip(ids, map(_sources, searched.search_many(asked, k=_K)), strict=True))
+            found.update(zip(ids, map(_sources, searched.search_many(asked, k=_DEPTH)), strict=True))
         if on_progress:
             on_progress("rewrite", len(signals), len(judged))
     plain, rewritten = (_ndcg(found, judgements) for found in rankings)

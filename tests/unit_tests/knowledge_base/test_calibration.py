@@ -1,5 +1,7 @@
 """Thresholds for rewriting, chosen from questions whose documents are known."""
 
+import math
+
 import pytest
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableLambda
@@ -89,3 +91,12 @@ def test_a_rewriter_that_always_fails_is_no_measurement():
     down = False
     result = compare_rewriting(failing, *asked)
     assert (result.plain, result.rewritten) == ([1.0, 0.0], [1.0, 1.0])
+
+
+def test_a_document_of_many_chunks_takes_one_place():
+    chunks = [document(f"wrong {n}") for n in range(20)]
+    long = [one.model_copy(update={"metadata": {"source_id": "wrong"}}) for one in chunks]
+    search = RunnableLambda(lambda _: [*long, document("right")])
+    fusion = FusionRetriever(retrievers=[search], rewriter=RunnableLambda(lambda _: []))
+    found = compare_rewriting(fusion, {"1": "q?"}, {"1": {"right": 1}})
+    assert found.plain == [pytest.approx(1 / math.log2(3))]
