@@ -7,6 +7,7 @@ from langchain_graft._lazy import lazy_exports
 __all__ = [
     "FoundNode",
     "GraphDocument",
+    "GraphRetriever",
     "GraphStore",
     "Mention",
     "Node",
@@ -16,10 +17,16 @@ __all__ = [
     "RelationshipType",
     "Schema",
     "Subgraph",
+    "create_extraction_chain",
     "node_id",
+    "schema_from_json",
+    "schema_of",
 ]
 
 if TYPE_CHECKING:
+    from langchain_graft.graph.extraction import create_extraction_chain
+    from langchain_graft.graph.extraction_schema import schema_from_json, schema_of
+    from langchain_graft.graph.graph_retriever import GraphRetriever
     from langchain_graft.graph.schema import NodeType, Property, RelationshipType, Schema
     from langchain_graft.graph.store import GraphStore
     from langchain_graft.graph.types import (
@@ -37,6 +44,7 @@ else:
         {
             "FoundNode": "types",
             "GraphDocument": "types",
+            "GraphRetriever": "graph_retriever",
             "GraphStore": "store",
             "Mention": "types",
             "Node": "types",
@@ -46,6 +54,9 @@ else:
             "RelationshipType": "schema",
             "Schema": "schema",
             "Subgraph": "types",
+            "create_extraction_chain": "extraction",
             "node_id": "types",
+            "schema_from_json": "extraction_schema",
+            "schema_of": "extraction_schema",
         },
     )

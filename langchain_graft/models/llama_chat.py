@@ -95,6 +95,11 @@ class LlamaCppChatModel(BaseChatOpenAI):
         )
 
     @property
+    def takes_grammars(self) -> bool:
+        """Yes: `bind(extra_body={"grammar": gbnf})` constrains a reply."""
+        return True
+
+    @property
     def offers_logprobs(self) -> bool:
         """Yes: chains may ask for the probabilities of tokens."""
         return True

@@ -76,6 +76,11 @@ class TransformersChatModel(BaseChatModel):
         return self
 
     @property
+    def takes_grammars(self) -> bool:
+        """Yes: `bind(extra_body={"grammar": gbnf})` constrains a reply."""
+        return True
+
+    @property
     def offers_logprobs(self) -> bool:
         """Yes: chains may ask for the probabilities of tokens."""
         return True
