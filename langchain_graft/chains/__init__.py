@@ -18,17 +18,20 @@ __all__ = [
     "STEP_PROMPT",
     "TALK_PROMPT",
     "Citation",
+    "GraphPath",
     "LeftOut",
     "RagInput",
     "RagOutput",
     "RagSettings",
     "Route",
     "Step",
+    "Triple",
     "create_answerable_check",
     "create_conversational_chain",
     "create_conversational_rag_chain",
     "create_default_router",
     "create_embedding_decider",
+    "create_graph_rag_chain",
     "create_model_decider",
     "create_multi_step_chain",
     "create_plain_chain",
@@ -62,6 +65,9 @@ if TYPE_CHECKING:
     from langchain_graft.chains.default_router import (
         create_default_router,
         default_routes,
+    )
+    from langchain_graft.chains.graph_rag import (
+        create_graph_rag_chain,
     )
     from langchain_graft.chains.multi_step import (
         create_multi_step_chain,
@@ -103,10 +109,12 @@ if TYPE_CHECKING:
     )
     from langchain_graft.chains.types import (
         Citation,
+        GraphPath,
         LeftOut,
         RagInput,
         RagOutput,
         Step,
+        Triple,
     )
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -116,6 +124,7 @@ else:
             "ANSWERABLE_PROMPT": "prompts",
             "CONDENSE_PROMPT": "prompts",
             "Citation": "types",
+            "GraphPath": "types",
             "LeftOut": "types",
             "PLAIN_RAG_PROMPT": "prompts",
             "PRINCIPLE_PROMPT": "prompts",
@@ -130,12 +139,14 @@ else:
             "STEP_BACK_ANSWER_PROMPT": "prompts",
             "STEP_PROMPT": "prompts",
             "Step": "types",
+            "Triple": "types",
             "TALK_PROMPT": "prompts",
             "create_answerable_check": "answerable",
             "create_conversational_chain": "conversation",
             "create_conversational_rag_chain": "conversation",
             "create_default_router": "default_router",
             "create_embedding_decider": "deciders",
+            "create_graph_rag_chain": "graph_rag",
             "create_model_decider": "deciders",
             "create_multi_step_chain": "multi_step",
             "create_plain_chain": "plain",

@@ -58,6 +58,31 @@ class Step(TypedDict):
     """Those that the answer stands on; none when it was not found."""
 
 
+class Triple(TypedDict):
+    """A relationship of a graph, and where a document says so."""
+
+    source: str
+    """Name of the thing that it starts from."""
+    type: str
+    target: str
+    text: str
+    """The three as a short sentence."""
+    chunk_id: str | None
+    """The passage that says so; None in a graph that was made elsewhere."""
+    quote: str | None
+
+
+class GraphPath(TypedDict):
+    """Triples that lead from what a question names to what may answer it."""
+
+    text: str
+    triples: list[Triple]
+    score: float
+    """Higher is better; of use within one answer only."""
+    documents: list[str | None]
+    """Ids of the documents that were found by it."""
+
+
 class RagOutput(TypedDict):
     """What a chain gives: LangChain's own retrieval-chain keys, and the citations.
 
@@ -78,6 +103,8 @@ class RagOutput(TypedDict):
     """From step-back without a retriever: the answer to the step-back question."""
     steps: NotRequired[list[Step]]
     """From several steps: what was asked on the way; none for a simple question."""
+    paths: NotRequired[list[GraphPath]]
+    """From Graph RAG: how the graph leads to the documents, best first."""
     context: list[Document]
     left_out: list[LeftOut]
     """What was found and did not fit into the budget, best first."""

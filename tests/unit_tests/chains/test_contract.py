@@ -18,6 +18,7 @@ from langchain_graft.chains import (
     create_conversational_chain,
     create_conversational_rag_chain,
     create_default_router,
+    create_graph_rag_chain,
     create_multi_step_chain,
     create_plain_chain,
     create_rag_chain,
@@ -63,11 +64,29 @@ def _talked(model, retriever, **settings):
     return create_conversational_chain(model, chain)
 
 
+class EmptyGraph:
+    """A graph that knows nothing."""
+
+    def find_entities(self, *_, **__):
+        return []
+
+    async def afind_entities(self, *_, **__):
+        return []
+
+    schema = add = expand = chunks = remove = close = find_entities
+    aschema = aadd = aexpand = achunks = aremove = afind_entities
+
+
+def _graph(model, retriever, **settings):
+    return create_graph_rag_chain(model, EmptyGraph(), retriever=retriever, **settings)
+
+
 CHAINS = {
     "rag": (create_rag_chain, set()),
     "conversational": (create_conversational_rag_chain, {"question"}),
     "fusion": (create_rag_fusion_chain, {"queries"}),
     "conversational fusion": (_talked, {"question", "queries"}),
+    "graph": (_graph, {"paths"}),
     "step-back": (create_step_back_chain, {"step_back_question"}),
     "multi-step": (create_multi_step_chain, {"steps"}),
     "router": (_routed, {"route"}),
@@ -118,7 +137,8 @@ async def test_every_way_gives_the_same(  # noqa: PLR0913, PLR0917
     output = await run(make(model_of(REPLY, model_class=model_class), retriever), given)
     assert set(output) == KEYS | CHAINS[kind][1]
     assert output["input"] == QUESTION
-    assert output["chat_history"] == output["left_out"] == output["warnings"] == []
+    assert output["chat_history"] == output["left_out"] == []
+    assert len(output["warnings"]) == (kind == "graph")
     texts = [document.page_content for document in documents]
     assert [one.page_content for one in output["context"]] == texts[: 2 if "steps" in output else 3]
     assert output["answer"] == ANSWER
