@@ -113,8 +113,8 @@ class GraphRetriever(BaseRetriever):
     ) -> list[Document]:
         names = self._names().invoke(query, {"callbacks": run_manager.get_child()})
         vector = self.embeddings.embed_query(query) if self.embeddings else None
-        lookups = _lookups(query, names, vector if self._has_vectors else None)
-        found = [self.store.find_entities(**lookup) for lookup in lookups]
+        lookups = _lookups(query, names, vector)
+        found = [self._find(lookup) for lookup in lookups]
         starts = self._starts(query, names, found)
         if not starts:
             return []
@@ -128,8 +128,8 @@ class GraphRetriever(BaseRetriever):
     ) -> list[Document]:
         names = await self._names().ainvoke(query, {"callbacks": run_manager.get_child()})
         vector = await self.embeddings.aembed_query(query) if self.embeddings else None
-        lookups = _lookups(query, names, vector if self._has_vectors else None)
-        found = [await self.store.afind_entities(**lookup) for lookup in lookups]
+        lookups = _lookups(query, names, vector)
+        found = [await self._afind(lookup) for lookup in lookups]
         starts = self._starts(query, names, found)
         if not starts:
             return []
@@ -139,10 +139,21 @@ class GraphRetriever(BaseRetriever):
         chunks = await self.store.achunks(ranked.chunk_ids(_WIDEN * (k or self.k)))
         return await run_in_executor(pool, self._documents, query, ranked, chunks, k or self.k)
 
-    @property
-    def _has_vectors(self) -> bool:
-        """Whether both can: this one makes a vector of a question, the store has those of things."""
-        return bool(self.embeddings and getattr(self.store, "embeddings", None))
+    def _find(self, lookup: dict[str, Any]) -> list[FoundNode]:
+        try:
+            return self.store.find_entities(**lookup)
+        except ValueError:
+            if "vector" not in lookup:
+                raise
+            return []  # the store keeps none
+
+    async def _afind(self, lookup: dict[str, Any]) -> list[FoundNode]:
+        try:
+            return await self.store.afind_entities(**lookup)
+        except ValueError:
+            if "vector" not in lookup:
+                raise
+            return []
 
     def _names(self) -> Runnable[str, list[str]]:
         if self.model:
@@ -159,7 +170,7 @@ class GraphRetriever(BaseRetriever):
         """
         named = "; ".join([query, *(name for name in names if name not in query)])
         every = [one for of in found for one in of]
-        by_words, by_vector = found[0], found[-1] if self._has_vectors else []
+        by_words, by_vector = found[0], found[-1] if self.embeddings else []
         starts = choose_entities(named, every)
         if not starts:
             asked = content_words(query)

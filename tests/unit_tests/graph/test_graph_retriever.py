@@ -16,10 +16,12 @@ class MemoryGraph:
         self.relationships = list(relationships)
         self.documents = {chunk.id: chunk for chunk in chunks}
         self.calls = []
-        self.embeddings = None
+        self.has_vectors = False
 
     def find_entities(self, text=None, *, vector=None, k=10, label=None):
         self.calls.append("find")
+        if vector is not None and not self.has_vectors:
+            raise ValueError
         if vector is not None:
             return [FoundNode(node=one, score=0.9) for one in self.nodes.values()][:1]
         asked = set(text.casefold().replace("?", "").split())
@@ -209,8 +211,8 @@ async def test_a_model_may_name_the_things(store, ask):
 
 
 async def test_vectors_find_and_rank(store, ask):
-    store.embeddings = HashEmbeddings()
-    retriever = GraphRetriever(store=store, embeddings=store.embeddings)
+    store.has_vectors = True
+    retriever = GraphRetriever(store=store, embeddings=HashEmbeddings())
     found = await ask(retriever, "a question without names")
     assert {one.id for one in found} >= {"apple", "next"}
 
