@@ -26,6 +26,7 @@ COMMANDS = {
     "chat": "ask in a conversation",
     "status": "what a knowledge base holds, and what could not be read",
     "eval": "measure retrieval and answers",
+    "graph": "what a graph holds, copy it, draw it",
     "models": "list, download and verify the local models",
 }
 

@@ -1,0 +1,59 @@
+"""Which graph a command means: a knowledge base's own, a file, or a Neo4j."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
+GRAPH_FILE = "graph.sqlite"
+
+
+def add_graph(parser: argparse.ArgumentParser, *, kb: bool = True) -> None:
+    """`--graph` and, unless the command has it already, `--kb`."""
+    if kb:
+        parser.add_argument(
+            "--kb", type=Path, metavar="FOLDER", help="the graph of this knowledge base"
+        )
+    parser.add_argument(
+        "--graph",
+        metavar="URI",
+        help="another graph: neo4j://HOST or bolt://HOST:PORT (user and password from "
+        "NEO4J_USERNAME and NEO4J_PASSWORD), or a file graph.sqlite",
+    )
+
+
+def open_graph(spec: str | None, folder: Path | None) -> Any:
+    """The store that was asked for; a knowledge base's graph needs no model.
+
+    Raises:
+        ValueError: Neither was given.
+        FileNotFoundError: The file is not there.
+    """
+    if spec and spec.partition("://")[0] in SCHEMES:
+        from langchain_graft.graph.neo4j_store import Neo4jGraphStore  # noqa: PLC0415
+
+        return Neo4jGraphStore(spec)
+    if not (spec or folder):
+        msg = "Say which graph: --kb FOLDER for a knowledge base's own, or --graph URI"
+        raise ValueError(msg)
+    path = Path(spec) if spec else Path(str(folder)) / GRAPH_FILE
+    if path.is_dir():
+        path /= GRAPH_FILE
+    if not path.exists():
+        msg = (
+            f"There is no graph {str(path)!r}. Build one from the documents: "
+            f"graft ingest PATH --kb {folder or 'FOLDER'} --graph"
+        )
+        raise FileNotFoundError(msg)
+    return open_file(path)
+
+
+def open_file(path: Path) -> Any:
+    """The embedded graph in a file, which is made if it is not there."""
+    from langchain_graft.graph.embedded_store import EmbeddedGraphStore  # noqa: PLC0415
+
+    return EmbeddedGraphStore(path)
