@@ -9,6 +9,7 @@ __all__ = [
     "GraphDocument",
     "GraphRetriever",
     "GraphStore",
+    "LocalNeo4j",
     "Mention",
     "Node",
     "NodeType",
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_graft.graph.extraction import create_extraction_chain
     from langchain_graft.graph.extraction_schema import schema_from_json, schema_of
     from langchain_graft.graph.graph_retriever import GraphRetriever
+    from langchain_graft.graph.local_neo4j import LocalNeo4j
     from langchain_graft.graph.schema import NodeType, Property, RelationshipType, Schema
     from langchain_graft.graph.store import GraphStore
     from langchain_graft.graph.types import (
@@ -46,6 +48,7 @@ else:
             "GraphDocument": "types",
             "GraphRetriever": "graph_retriever",
             "GraphStore": "store",
+            "LocalNeo4j": "local_neo4j",
             "Mention": "types",
             "Node": "types",
             "NodeType": "schema",
