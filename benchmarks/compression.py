@@ -57,7 +57,7 @@ DATA = "hotpotqa_hipporag100"
 SCORER = "hf:smollm2-135m"
 EMBEDDER = "minilm"
 PASSAGES = 5
-SHARE = 0.4
+SHARE = 0.42
 """Of the tokens of the passages; with titles and prompt, 0.3 and more of a whole prompt."""
 QUESTIONS = 50
 PROXIED = 20

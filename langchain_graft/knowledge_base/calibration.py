@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from langchain_graft.evaluation.ranking import Judgements
     from langchain_graft.retrievers.fusion_retriever import FusionRetriever
 
-TOLERANCE = 0.005
+TOLERANCE = 0.01
+"""Half of what one of fifty questions can move their mean by."""
 _QUANTILES = tuple(n / 8 for n in range(1, 8))
 _K = 10
 _DEPTH = 50
