@@ -7,6 +7,7 @@ from langchain_graft._lazy import lazy_exports
 __all__ = [
     "ALONE_PROMPT",
     "ANSWERABLE_PROMPT",
+    "COMMUNITY_POINTS_PROMPT",
     "CONDENSE_PROMPT",
     "PLAIN_RAG_PROMPT",
     "PRINCIPLE_PROMPT",
@@ -31,6 +32,7 @@ __all__ = [
     "create_conversational_rag_chain",
     "create_default_router",
     "create_embedding_decider",
+    "create_graph_overview_chain",
     "create_graph_rag_chain",
     "create_model_decider",
     "create_multi_step_chain",
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
         create_default_router,
         default_routes,
     )
+    from langchain_graft.chains.graph_overview import create_graph_overview_chain
     from langchain_graft.chains.graph_rag import (
         create_graph_rag_chain,
     )
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
     from langchain_graft.chains.prompts import (
         ALONE_PROMPT,
         ANSWERABLE_PROMPT,
+        COMMUNITY_POINTS_PROMPT,
         CONDENSE_PROMPT,
         PLAIN_RAG_PROMPT,
         PRINCIPLE_PROMPT,
@@ -122,6 +126,7 @@ else:
         {
             "ALONE_PROMPT": "prompts",
             "ANSWERABLE_PROMPT": "prompts",
+            "COMMUNITY_POINTS_PROMPT": "prompts",
             "CONDENSE_PROMPT": "prompts",
             "Citation": "types",
             "GraphPath": "types",
@@ -146,6 +151,7 @@ else:
             "create_conversational_rag_chain": "conversation",
             "create_default_router": "default_router",
             "create_embedding_decider": "deciders",
+            "create_graph_overview_chain": "graph_overview",
             "create_graph_rag_chain": "graph_rag",
             "create_model_decider": "deciders",
             "create_multi_step_chain": "multi_step",

@@ -192,3 +192,19 @@ Reply with the name of the kind that fits best, nothing else.""",
         ("human", "Question: {input}\nKind:"),
     ]
 )
+
+# After the map step of Edge et al., From Local to Global (GraphRAG, 2024), without its scores.
+COMMUNITY_POINTS_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "human",
+            """\
+{sources}
+
+Question: {input}
+
+Write the points of the text above that help to answer the question, in one to three short \
+sentences. If it has none, reply only: NONE. {language_rule}""",
+        )
+    ]
+)

@@ -18,6 +18,7 @@ __all__ = [
     "RelationshipType",
     "Schema",
     "Subgraph",
+    "create_community_summaries",
     "create_extraction_chain",
     "node_id",
     "schema_from_json",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from langchain_graft.graph.communities import create_community_summaries
     from langchain_graft.graph.extraction import create_extraction_chain
     from langchain_graft.graph.extraction_schema import schema_from_json, schema_of
     from langchain_graft.graph.graph_retriever import GraphRetriever
@@ -57,6 +59,7 @@ else:
             "RelationshipType": "schema",
             "Schema": "schema",
             "Subgraph": "types",
+            "create_community_summaries": "communities",
             "create_extraction_chain": "extraction",
             "node_id": "types",
             "schema_from_json": "extraction_schema",
