@@ -39,12 +39,17 @@ def run(arguments: argparse.Namespace) -> int:
         ("generation", status.generation),
         ("size", f"{status.bytes / 1e6:.1f} MB"),
     ]
+    if status.graph:
+        rows.insert(2, ("graph", f"passages: {_counts(status.graph)}"))
     if status.writer:
         rows.append(("being written by", status.writer))
     print_table(status.folder, ("", ""), rows)
     if status.failures:
         failures = list(status.failures.items())
         print_table(f"{len(failures)} could not be read", ("document", "why"), failures)
+    if status.graph_failures:
+        failures = list(status.graph_failures.items())
+        print_table(f"{len(failures)} are not in the graph", ("passage", "why"), failures)
     return 0
 
 

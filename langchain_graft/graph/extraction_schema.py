@@ -82,6 +82,13 @@ def schema_from_json(text: str) -> Schema:
         raise ValueError(msg) from error
 
 
+def schema_to_json(schema: Schema) -> str:
+    """What `schema_from_json` reads."""
+    ways = {one.type: one.endpoints for one in schema.relationships}
+    labels = [node.label for node in schema.nodes]
+    return json.dumps({"labels": labels, "relationships": ways}, ensure_ascii=False)
+
+
 def schema_lines(schema: Schema) -> str:
     """A schema as a prompt shows it: its labels, then a line for each way of a relationship."""
     ways = [

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_graft.errors import KnowledgeBaseError
+from langchain_graft.knowledge_base import graph_journal
 from langchain_graft.knowledge_base.lock import writes
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class Journal:
             self._database = _connect(path, mode)
         except sqlite3.DatabaseError as error:
             raise KnowledgeBaseError(_why(path, error)) from error
+        self.graph = graph_journal.GraphJournal(self._database, self.transaction)
+        """What it keeps of the graph."""
 
     def close(self) -> None:
         """Close the file."""
@@ -189,6 +192,13 @@ class Journal:
             limit,
         )
 
+    def indexed(self) -> Iterator[ChunkRecord]:
+        """All chunks that the published generation has, in the order of source and place."""
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM chunks WHERE state = 'indexed' ORDER BY source_id, ordinal"  # noqa: S608
+        )
+        return map(_chunk, rows)
+
     def ids(self, *states: str) -> set[str]:
         """Ids of all chunks in these states."""
         marks = ", ".join("?" * len(states))
@@ -261,22 +271,23 @@ class Journal:
             f"SELECT {_COLUMNS} FROM chunks WHERE {where}",  # noqa: S608
             values,
         )
-        return [
-            ChunkRecord(
-                id=row[0],
-                source_id=row[1],
-                ordinal=row[2],
-                text=row[3],
-                embedded_text=row[4],
-                metadata=json.loads(row[5]),
-                vector=None if row[6] is None else array("f", row[6]),
-            )
-            for row in rows
-        ]
+        return [_chunk(row) for row in rows]
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
         return found
+
+
+def _chunk(row: Sequence[Any]) -> ChunkRecord:
+    return ChunkRecord(
+        id=row[0],
+        source_id=row[1],
+        ordinal=row[2],
+        text=row[3],
+        embedded_text=row[4],
+        metadata=json.loads(row[5]),
+        vector=None if row[6] is None else array("f", row[6]),
+    )
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -292,7 +303,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         else:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
-            database.executescript(_SCHEMA)
+            database.executescript(_SCHEMA + graph_journal.SCHEMA)
     except sqlite3.Error:
         database.close()
         raise

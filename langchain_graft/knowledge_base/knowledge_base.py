@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
@@ -11,7 +12,7 @@ from langchain_graft.knowledge_base.ingest import Ingestion
 from langchain_graft.knowledge_base.journal import Journal
 from langchain_graft.knowledge_base.live import LiveIndex, LiveIndexes
 from langchain_graft.knowledge_base.lock import writing
-from langchain_graft.knowledge_base.manifest import JOURNAL, NAME, Manifest, read_manifest
+from langchain_graft.knowledge_base.manifest import GRAPH, JOURNAL, NAME, Manifest, read_manifest
 from langchain_graft.knowledge_base.reading import Chunker
 from langchain_graft.knowledge_base.settings import IngestSettings
 from langchain_graft.knowledge_base.sources import (
@@ -25,16 +26,28 @@ from langchain_graft.knowledge_base.thresholds import read_weakness, write_weakn
 from langchain_graft.models.digest import embeddings_digest
 from langchain_graft.models.embeddings import load_embeddings
 from langchain_graft.models.tokens import TokenCounter
+from langchain_graft.retrievers.filters import matches
 from langchain_graft.retrievers.fusion_retriever import FusionRetriever
 from langchain_graft.retrievers.index import DEFAULT_K, IndexRetriever
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from langchain_core.document_loaders import BaseLoader
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
+    from langchain_core.language_models import BaseChatModel
 
+    from langchain_graft.graph.embedded_store import EmbeddedGraphStore
+    from langchain_graft.graph.entity_resolution import Merge
+    from langchain_graft.graph.graph_retriever import GraphRetriever
+    from langchain_graft.graph.schema import Schema
+    from langchain_graft.graph.store import GraphStore
+    from langchain_graft.knowledge_base.graph_building import (
+        GraphBuilding,
+        GraphEstimate,
+        GraphReport,
+    )
     from langchain_graft.knowledge_base.ingest_report import IngestReport
     from langchain_graft.models.pull import OnProgress
     from langchain_graft.retrievers.filters import Filter
@@ -215,21 +228,33 @@ class KnowledgeBase:
         **settings: Any,
     ) -> FusionRetriever: ...
 
+    @overload
     def retriever(
         self,
-        kind: Kind | Literal["hybrid"] = "vector",
+        kind: Literal["graph"],
+        *,
+        k: int = DEFAULT_K,
+        filter: Filter | None = None,
+        **settings: Any,
+    ) -> GraphRetriever: ...
+
+    def retriever(
+        self,
+        kind: Kind | Literal["hybrid", "graph"] = "vector",
         *,
         k: int = DEFAULT_K,
         filter: Filter | None = None,  # noqa: A002
         **settings: Any,
-    ) -> IndexRetriever | FusionRetriever:
+    ) -> IndexRetriever | FusionRetriever | GraphRetriever:
         """A retriever that always searches the current generation.
 
         Args:
-            kind: "vector" for meaning, "bm25" for words, "hybrid" for both, fused.
+            kind: "vector" for meaning, "bm25" for words, "hybrid" for both, fused; "graph" for what
+                its graph has (`build_graph`).
             k: Documents per question.
             filter: A border that no call can widen.
-            settings: Fields of `FusionRetriever` for "hybrid", such as `rewriter` and `weakness`.
+            settings: Fields of `FusionRetriever` for "hybrid", such as `rewriter` and `weakness`;
+                of `GraphRetriever` for "graph", such as `depth`.
 
         Raises:
             ValueError: There is no such kind, or a setting is none of its own.
@@ -238,13 +263,127 @@ class KnowledgeBase:
         if kind == "hybrid":
             both = [self.retriever(one, k=k, filter=filter) for one in get_args(Kind)]
             return FusionRetriever(retrievers=both, k=k, filter=where, **settings)
+        if kind == "graph":
+            from langchain_graft.graph.graph_retriever import GraphRetriever  # noqa: PLC0415
+
+            passes = (lambda one: matches(where, one.metadata)) if where else None
+            return GraphRetriever(store=self.graph, k=k, passes=passes, name=kind, **settings)
         if kind not in get_args(Kind) or settings:
             msg = (
-                f"No retriever {kind!r} with {list(settings)!r}: vector, bm25, or hybrid with more"
+                f"No retriever {kind!r} with {list(settings)!r}: vector, bm25, or hybrid or graph "
+                "with more"
             )
             raise ValueError(msg)
         index = LiveIndex(self._live, kind)
         return IndexRetriever(index=index, k=k, filter=where, name=kind)
+
+    @property
+    def graph(self) -> EmbeddedGraphStore:
+        """Its own graph, in `graph.sqlite`; empty until `build_graph` has run."""
+        from langchain_graft.graph.embedded_store import EmbeddedGraphStore  # noqa: PLC0415
+
+        return EmbeddedGraphStore(self.folder / GRAPH, embeddings=self.embeddings)
+
+    def build_graph(  # noqa: PLR0913  # what the model reads, where it goes, how fast
+        self,
+        model: BaseChatModel,
+        *,
+        schema: Schema | None = None,
+        strict: bool = False,
+        store: GraphStore | None = None,
+        store_name: str = "",
+        max_concurrency: int = 2,
+        on_progress: OnProgress | None = None,
+    ) -> GraphReport:
+        """Bring the graph up to date: the model reads what it has not read, equal entities are one.
+
+        Every reply is kept in the journal: when this is interrupted, calling it again goes on where
+        it stopped, and no chunk that was read is read again. One that fails is noted in the report
+        and the journal, and tried again the next time. Chunks that changed or are gone leave the
+        graph.
+
+        Args:
+            model: Reads the chunks (`graph.create_extraction_chain`).
+            schema: Labels and relationship types; None: the model chooses.
+            strict: Nothing outside the schema is kept.
+            store: Where the graph goes; None: `graph`, the knowledge base's own.
+            store_name: What tells a given store from others, such as its address.
+            max_concurrency: Most calls of the model at the same time.
+            on_progress: Told ("extract" | "graph", done, total).
+
+        Raises:
+            KnowledgeBaseLockedError: Another process is writing.
+            GraphError: The store can not be written.
+            GraftError: Several calls in a row failed.
+        """
+        with self._graph_building(model, schema, strict, max_concurrency, on_progress) as building:
+            try:
+                building.extract()
+            finally:
+                self._publish(building, store, store_name)
+            return building.report
+
+    def estimate_graph(
+        self, model: BaseChatModel, *, schema: Schema | None = None, strict: bool = False
+    ) -> GraphEstimate:
+        """What `build_graph` would take, measured on two chunks, whose replies are kept."""
+        with self._graph_building(model, schema, strict, 1, None) as building:
+            return building.estimate()
+
+    def merges(self) -> list[Merge]:
+        """Which entities of the graph were taken for one, why, and how sure that was."""
+        from langchain_graft.graph.entity_resolution import Merge  # noqa: PLC0415
+
+        journal = Journal(self.folder / JOURNAL)
+        try:
+            rows = journal.graph.merges().values()
+            return [Merge(**merge) for merge, undone in rows if not undone]  # type: ignore[arg-type]
+        finally:
+            journal.close()
+
+    def undo_merge(self, merge: Merge) -> None:
+        """Take two entities apart again, for good; the graph is as if they had never been merged.
+
+        Args:
+            merge: One of `merges`.
+
+        Raises:
+            ValueError: There is no such merge.
+        """
+        from langchain_graft.knowledge_base.graph_building import GraphBuilding  # noqa: PLC0415
+
+        with writing(self.folder), closing(Journal(self.folder / JOURNAL)) as journal:
+            building = GraphBuilding(journal, None)
+            building.undo(merge)
+            with closing(self.graph) as store:
+                building.republish(store)
+
+    @contextmanager
+    def _graph_building(
+        self,
+        model: BaseChatModel,
+        schema: Schema | None,
+        strict: bool,  # noqa: FBT001
+        max_concurrency: int,
+        on_progress: OnProgress | None,
+    ) -> Iterator[GraphBuilding]:
+        from langchain_graft.graph.extraction import Extractor  # noqa: PLC0415
+        from langchain_graft.knowledge_base.graph_building import GraphBuilding  # noqa: PLC0415
+
+        extractor = Extractor(model, schema=schema, strict=strict)
+        with writing(self.folder), closing(Journal(self.folder / JOURNAL)) as journal:
+            yield GraphBuilding(
+                journal, extractor, on_progress=on_progress, max_concurrency=max_concurrency
+            )
+
+    def _publish(self, building: GraphBuilding, store: GraphStore | None, name: str) -> None:
+        if store is not None:
+            building.publish(store, name=name or type(store).__name__, embeddings=self.embeddings)
+            return
+        if not (self.folder / GRAPH).exists():
+            building.start_over()
+        with closing(self.graph) as own:
+            building.publish(own, embeddings=self.embeddings)
 
     @property
     def weakness(self) -> Weakness | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 NAME = "kb.json"
 JOURNAL = "journal.sqlite"
+GRAPH = "graph.sqlite"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,10 @@ class Status:
     """Number of chunks by state; `indexed` ones can be found, the others are on their way."""
     failures: dict[str, str]
     """Documents that could not be read, or not all of it, and why."""
+    graph: dict[str, int]
+    """Number of chunks that a model read for the graph, by state: extracted, failed."""
+    graph_failures: dict[str, str]
+    """Chunks that could not be extracted, and why."""
     bytes: int
     """Size on disk."""
     writer: str | None
@@ -45,6 +49,7 @@ def read_status(folder: Path | str) -> Status:
     try:
         sources = journal.sources().values()
         chunks = journal.counts()
+        graph, graph_failures = journal.graph.counts(), journal.graph.failures()
     finally:
         journal.close()
     return Status(
@@ -55,6 +60,8 @@ def read_status(folder: Path | str) -> Status:
         documents=dict(Counter(source.state for source in sources)),
         chunks=chunks,
         failures={s.source_id: s.detail for s in sources if s.detail and s.state != "duplicate"},
+        graph=graph,
+        graph_failures=graph_failures,
         bytes=sum(_size(path) for path in folder.rglob("*")),
         writer=current_writer(folder),
     )
