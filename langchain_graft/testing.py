@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.runnables import Runnable
+
+    from langchain_graft.testing_graph_store import GraphStoreTests as GraphStoreTests  # noqa: PLC0414 (for mypy, which sees no __getattr__)
 
 _PIECE = re.compile(r"\s*\S+(?:\s+\Z)?")
 _WORD = re.compile(r"[\u3400-\u9fff]|\w+")
@@ -177,3 +180,10 @@ def _usage(messages: Sequence[BaseMessage], words: Sequence[str]) -> UsageMetada
     return UsageMetadata(
         input_tokens=read, output_tokens=len(words), total_tokens=read + len(words)
     )
+
+
+def __getattr__(name: str) -> object:
+    if name != "GraphStoreTests":  # it needs pytest, which the fakes do not
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return import_module("langchain_graft.testing_graph_store").GraphStoreTests

@@ -5,19 +5,23 @@ from typing import TYPE_CHECKING
 from langchain_graft._lazy import lazy_exports
 
 __all__ = [
+    "EmbeddedGraphStore",
     "FoundNode",
     "GraphDocument",
     "GraphRetriever",
     "GraphStore",
     "LocalNeo4j",
     "Mention",
+    "Neo4jGraphStore",
     "Node",
     "NodeType",
     "Property",
+    "ReadResult",
     "Relationship",
     "RelationshipType",
     "Schema",
     "Subgraph",
+    "copy_graph",
     "create_community_summaries",
     "create_extraction_chain",
     "node_id",
@@ -27,10 +31,14 @@ __all__ = [
 
 if TYPE_CHECKING:
     from langchain_graft.graph.communities import create_community_summaries
+    from langchain_graft.graph.copying import copy_graph
+    from langchain_graft.graph.embedded_store import EmbeddedGraphStore
     from langchain_graft.graph.extraction import create_extraction_chain
     from langchain_graft.graph.extraction_schema import schema_from_json, schema_of
     from langchain_graft.graph.graph_retriever import GraphRetriever
     from langchain_graft.graph.local_neo4j import LocalNeo4j
+    from langchain_graft.graph.neo4j_store import Neo4jGraphStore
+    from langchain_graft.graph.read_result import ReadResult
     from langchain_graft.graph.schema import NodeType, Property, RelationshipType, Schema
     from langchain_graft.graph.store import GraphStore
     from langchain_graft.graph.types import (
@@ -46,19 +54,23 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
+            "EmbeddedGraphStore": "embedded_store",
             "FoundNode": "types",
             "GraphDocument": "types",
             "GraphRetriever": "graph_retriever",
             "GraphStore": "store",
             "LocalNeo4j": "local_neo4j",
             "Mention": "types",
+            "Neo4jGraphStore": "neo4j_store",
             "Node": "types",
             "NodeType": "schema",
             "Property": "schema",
+            "ReadResult": "read_result",
             "Relationship": "types",
             "RelationshipType": "schema",
             "Schema": "schema",
             "Subgraph": "types",
+            "copy_graph": "copying",
             "create_community_summaries": "communities",
             "create_extraction_chain": "extraction",
             "node_id": "types",

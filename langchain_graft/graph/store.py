@@ -14,6 +14,32 @@ if TYPE_CHECKING:
 
 DEFAULT_DEPTH = 2
 DEFAULT_LIMIT = 300
+MOST_DEPTH = 10
+
+
+def check_search(
+    text: str | None, vector: Sequence[float] | None, *, k: int, has_vectors: bool
+) -> None:
+    """Raise ValueError for what `find_entities` can not look for."""
+    if text is None and vector is None:
+        msg = "find_entities needs a text or a vector"
+        raise ValueError(msg)
+    if vector is not None and not has_vectors:
+        msg = "This graph is without vectors: open its store with embeddings=..."
+        raise ValueError(msg)
+    if k < 1:
+        msg = f"k must be 1 or more, not {k!r}"
+        raise ValueError(msg)
+
+
+def check_expansion(depth: int, limit: int) -> None:
+    """Raise ValueError for a depth or a limit that `expand` can not keep."""
+    if not 0 <= depth <= MOST_DEPTH:
+        msg = f"depth must be from 0 to {MOST_DEPTH}, not {depth!r}"
+        raise ValueError(msg)
+    if limit < 0:
+        msg = f"limit must be 0 or more, not {limit!r}"
+        raise ValueError(msg)
 
 
 @runtime_checkable
