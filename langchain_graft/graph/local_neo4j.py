@@ -139,7 +139,7 @@ class LocalNeo4j:
         """Start it, and wait until it answers.
 
         Args:
-            detached: It outlives this process; `stop_neo4j` ends it.
+            detached: It outlives this object and process; `stop_neo4j` ends it.
 
         Raises:
             LocalNeo4jError: The folder is held by another, or the server does not start; the
@@ -158,6 +158,8 @@ class LocalNeo4j:
         except BaseException:
             self._end(graceful=False)
             raise
+        if detached:
+            self._let_go()
         return self
 
     def check(self) -> None:
@@ -242,6 +244,8 @@ class LocalNeo4j:
             raise LocalNeo4jError(self._death())
 
     def _running(self) -> RunningNeo4j:
+        if self._process is None and (other := find_running(self.folder)):
+            return other
         if self._process is None:
             msg = f"Neo4j over {str(self.folder)!r} is not started. Call start() or use `with`"
             raise LocalNeo4jError(msg)
@@ -259,6 +263,13 @@ class LocalNeo4j:
             f"{last_lines(self.folder)}"
         )
 
+    def _let_go(self) -> None:
+        process, self._process = self._process, None
+        assert process  # noqa: S101
+        assert process.stdin  # noqa: S101
+        process.stdin.close()
+        process.returncode = 0  # so that it is not waited for when this object goes
+
     def _end(self, *, graceful: bool) -> None:
         process, self._process = self._process, None
         if process is None:
@@ -267,14 +278,14 @@ class LocalNeo4j:
             process.terminate()
         else:
             process.kill()
+        assert process.stdin  # noqa: S101
+        with suppress(OSError):
+            process.stdin.close()
         try:
             process.wait(STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        assert process.stdin  # noqa: S101
-        with suppress(OSError):
-            process.stdin.close()
 
 
 def find_running(folder: str | os.PathLike[str]) -> RunningNeo4j | None:

@@ -1,0 +1,1 @@
+"""Cypher as text: read, checked and mended without a server."""
