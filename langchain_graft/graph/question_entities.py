@@ -32,7 +32,7 @@ _HAN_LENGTHS = (2, 3, 4)
 
 _QUOTED = re.compile(r"[\"“‘«《「『]([^\"”’»》」』]{2,80})[\"”’»》」』]")
 _CAPITAL = r"(?:[A-Z][\w.'’&+-]*|\d[\w.-]*)"
-_WITHIN = r"(?:of|the|and|de|la|von|van|der|for|in|on|&|-)"
+_WITHIN = r"(?:of|the|and|de|la|von|van|der|&|-)"
 _NAME = re.compile(rf"{_CAPITAL}(?:\s(?:{_WITHIN}\s){{0,2}}{_CAPITAL})*")
 _JOINT = re.compile(r"\s(?:and|of|the|for|in|on|&)\s(?:the\s)?")
 _ASKS = frozenset(
@@ -58,6 +58,15 @@ class Named(NamedTuple):
     start: int
     """Where the question names it, in `normalized(question)`."""
     end: int
+
+
+def written_names(text: str, *, most: int) -> list[str]:
+    """What is written like a name in a text, in its order: capitalised runs, quoted words."""
+    found = [(match.start(), match[1]) for match in _QUOTED.finditer(text)]
+    found += [(m.start(), n) for m in _NAME.finditer(text) for n in _names_within(m[0])]
+    parts = [part for _, name in sorted(found) for part in name.split(" and ")]
+    named = [name for name in parts if not name.isdecimal()]
+    return list(dict.fromkeys(_worth_asking(named)))[:most]
 
 
 def candidate_names(question: str, *, most: int = MOST_NAMES) -> list[str]:
