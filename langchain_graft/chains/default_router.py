@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from langchain_graft.chains.types import RagInput, RagOutput
+    from langchain_graft.graph.store import GraphStore
 
 _TALK = re.compile(
     r"""\W*(?:
@@ -62,6 +63,12 @@ _COMPARES = re.compile(
     r"(?:[大小早晚高低长短快慢多少贵重轻]|便宜)",
     re.IGNORECASE,
 )
+_RELATED = re.compile(
+    r"\b(?:to\sdo\swith|relat(?:ed|ion|ions|ionships?)\s(?:to|between|of|with)"
+    r"|connect(?:s|ed|ions?)\b.{0,40}\b(?:to|with|and|between)|in\scommon)\b"
+    r"|关系|关联|联系|共同点",
+    re.IGNORECASE,
+)
 _ROLE = (
     r"(?:founder|author|writer|director|designer|inventor|creator|composer|maker|owner|publisher"
     r"|manufacturer|company|president|head|wife|husband|spouse|father|mother|son|daughter|brother"
@@ -99,7 +106,11 @@ def is_small_talk(question: str) -> bool:
 
 
 def create_default_router(
-    model: BaseChatModel, retriever: RetrieverLike, **settings: Unpack[RagSettings]
+    model: BaseChatModel,
+    retriever: RetrieverLike,
+    *,
+    graph: GraphStore | None = None,
+    **settings: Unpack[RagSettings],
 ) -> Runnable[str | RagInput, RagOutput]:
     """A router over all chains that need nothing but a model and a retriever.
 
@@ -110,6 +121,7 @@ def create_default_router(
     | `multi-step` | comparisons, questions within questions |
     | `step-back` | what was the case within a span of time |
     | `rag-fusion` | broad questions |
+    | `graph` | how two things are related; broad questions too, if there is a graph |
     | `rag` | all else, unanswerable questions among it: it refuses those by itself |
 
     Rules decide, in English and Chinese, and no model is asked: a small one sorts worse than they
@@ -118,10 +130,35 @@ def create_default_router(
     Args:
         model: Any chat model.
         retriever: Any LangChain retriever, or a Runnable from a question to documents.
+        graph: What the documents say, as a graph; None: there is none, and no route `graph`.
         settings: As for `create_rag_chain`.
     """
     routes = default_routes(model, retriever, **settings)
+    if graph is not None:
+        routes.insert(2, graph_route(model, retriever, graph, **settings))
     return create_router(routes, decider=create_rule_decider(routes), fallback="rag")
+
+
+def graph_route(
+    model: BaseChatModel,
+    retriever: RetrieverLike,
+    graph: GraphStore,
+    **settings: Unpack[RagSettings],
+) -> Route:
+    """The route for what things have to do with each other, over a graph and a retriever."""
+    from langchain_graft.chains.graph_rag import create_graph_rag_chain  # noqa: PLC0415 (an extra)
+
+    return Route(
+        "graph",
+        "How people, companies or other things are related, and everything about them.",
+        create_graph_rag_chain(model, graph, retriever=retriever, **settings),
+        lambda question: bool(_RELATED.search(question) or _BROAD.search(question)),
+        (
+            "What have Apple and Pixar to do with each other?",
+            "Tell me everything about Apple and Jobs.",
+            "柳传志和倪光南是什么关系？",
+        ),
+    )
 
 
 def default_routes(

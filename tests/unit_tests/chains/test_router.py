@@ -19,6 +19,8 @@ from langchain_graft.chains import (
     default_routes,
     is_refusal,
 )
+from langchain_graft.chains.default_router import graph_route
+from langchain_graft.graph import GraphRetriever
 from langchain_graft.testing import HashEmbeddings, ScriptedChatModel
 
 
@@ -250,3 +252,32 @@ async def test_the_default_router_refuses_and_talks_without_a_search(retriever, 
     assert refused["route"] == "refuse"
     assert is_refusal(refused["answer"])
     assert retriever.queries == []
+
+
+@pytest.mark.parametrize(
+    ("question", "route"),
+    [
+        ("What have Apple and Pixar to do with each other?", "graph"),
+        ("How is Steve Jobs connected to Pixar?", "graph"),
+        ("Tell me everything about Apple and Jobs.", "graph"),
+        ("柳传志和倪光南是什么关系？", "graph"),
+        ("Who founded Apple?", "rag"),
+        ("Who was born first, Jobs or Wozniak?", "multi-step"),
+        ("Hello!", "talk"),
+    ],
+)
+def test_a_router_with_a_graph_sends_relations_there(retriever, question, route):
+    graph = graph_route(ScriptedChatModel(), retriever, GraphRetriever(store=NoGraph()))
+    plain = default_routes(ScriptedChatModel(), retriever)
+    routes = [*plain[:2], graph, *plain[2:]]
+    assert (create_rule_decider(routes).invoke(question) or "rag") == route
+
+
+class NoGraph:
+    """A graph that nobody asks."""
+
+    def schema(self):
+        raise NotImplementedError
+
+    add = find_entities = expand = chunks = remove = close = schema
+    aschema = aadd = afind_entities = aexpand = achunks = aremove = schema
