@@ -6,12 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langchain_graft.cli.options import add_json, add_kb, positive
+from langchain_graft.cli.options import DEFAULT_MODEL, add_json, add_kb, open_filled, positive
 
 if TYPE_CHECKING:
     import argparse
 
     from langchain_graft.knowledge_base import IngestReport, KnowledgeBase
+    from langchain_graft.knowledge_base.graph_building import GraphEstimate, GraphReport
     from langchain_graft.models.pull import OnProgress
 
 EXAMPLES = """\
@@ -19,6 +20,8 @@ examples:
   graft ingest documents/ --kb my-kb
   graft ingest report.pdf notes/ --kb my-kb --embeddings minilm
   graft ingest --beir scifact/ --kb scifact-kb
+  graft ingest documents/ --kb my-kb --graph --dry-run
+  graft ingest --kb my-kb --graph --graph-schema schema.json
 
 Unchanged files are passed over. When it is interrupted, run it again: it goes on.
 Exit code 3 says that some documents could not be read; `graft status` lists them.
@@ -30,6 +33,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files and folders")
     add_kb(parser)
     parser.add_argument("--beir", type=Path, metavar="FOLDER", help="a BEIR folder's corpus")
+    graph = parser.add_argument_group("the graph of what the documents say")
+    graph.add_argument("--graph", action="store_true", help="have a model build it, or go on")
+    graph.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="with --graph: ingest, tell what the graph would take, and stop; two passages are "
+        "read to measure it",
+    )
+    graph.add_argument(
+        "--graph-model",
+        default=DEFAULT_MODEL,
+        metavar="SPEC",
+        help=f"the chat model that reads the documents (default: {DEFAULT_MODEL})",
+    )
+    graph.add_argument(
+        "--graph-schema",
+        type=Path,
+        metavar="FILE",
+        help='keep nothing else: JSON such as {"labels": ["Person", "Firm"], "relationships": '
+        '{"OWNS": [["Person", "Firm"]]}}',
+    )
+    graph.add_argument(
+        "--graph-store", metavar="URI", help="a Neo4j instead of the knowledge base's own graph"
+    )
     making = parser.add_argument_group("when the knowledge base is made")
     making.add_argument(
         "--embeddings",
@@ -51,21 +78,88 @@ def run(arguments: argparse.Namespace) -> int:
     from langchain_graft.cli.console import print_json, progress  # noqa: PLC0415
     from langchain_graft.cli.main import DONE, DONE_IN_PART  # noqa: PLC0415
 
-    if bool(arguments.paths) == bool(arguments.beir):
+    only_graph = _check(arguments)
+    told: dict[str, object] = {}
+    failed = False
+    with progress() as on_progress:
+        kb = open_filled(arguments.kb, on_progress) if only_graph else None
+        kb = kb or open_or_create(arguments, on_progress)
+        if not only_graph:
+            report = ingest(kb, arguments, on_progress)
+            told, failed = asdict(report), bool(report.failed)
+        graph = build_graph(kb, arguments, on_progress) if arguments.graph else None
+    failed = failed or bool(getattr(graph, "failed", None))
+    if arguments.json:
+        print_json({**told, "graph": asdict(graph)} if graph else told)
+        return DONE_IN_PART if failed else DONE
+    if not only_graph:
+        print_report(report)
+    if graph:
+        print_graph(graph)
+    return DONE_IN_PART if failed else DONE
+
+
+def _check(arguments: argparse.Namespace) -> bool:
+    """Whether the graph alone is asked for, of what is there."""
+    only_graph: bool = arguments.graph and not arguments.paths and not arguments.beir
+    if arguments.dry_run and not arguments.graph:
+        msg = "--dry-run tells what a graph would take: say --graph too"
+        raise ValueError(msg)
+    if bool(arguments.paths) == bool(arguments.beir) and not only_graph:
         msg = "Name files or folders to ingest, or --beir FOLDER, and not both"
         raise ValueError(msg)
     for path in arguments.paths:
         if not path.exists():
             msg = f"No such file or folder: {str(path)!r}"
             raise FileNotFoundError(msg)
-    with progress() as on_progress:
-        kb = open_or_create(arguments, on_progress)
-        report = ingest(kb, arguments, on_progress)
-    if arguments.json:
-        print_json(asdict(report))
-    else:
-        print_report(report)
-    return DONE_IN_PART if report.failed else DONE
+    return only_graph
+
+
+def build_graph(
+    kb: KnowledgeBase, arguments: argparse.Namespace, on_progress: OnProgress
+) -> GraphReport | GraphEstimate:
+    """Build the graph, or tell what it would take."""
+    from langchain_graft.cli.graph_options import open_graph  # noqa: PLC0415
+    from langchain_graft.graph import schema_from_json  # noqa: PLC0415
+    from langchain_graft.models import load_chat_model  # noqa: PLC0415
+
+    path = arguments.graph_schema
+    schema = schema_from_json(path.read_text(encoding="utf-8")) if path else None
+    model = load_chat_model(arguments.graph_model, on_progress=on_progress)
+    if arguments.dry_run:
+        return kb.estimate_graph(model, schema=schema, strict=schema is not None)
+    address = arguments.graph_store
+    return kb.build_graph(
+        model,
+        schema=schema,
+        strict=schema is not None,
+        store=open_graph(address, None) if address else None,
+        store_name=address or "",
+        on_progress=on_progress,
+    )
+
+
+def print_graph(graph: GraphReport | GraphEstimate) -> None:
+    """What was done for the graph, or what it would take."""
+    from langchain_graft.cli.console import OUT, print_table  # noqa: PLC0415
+    from langchain_graft.knowledge_base.graph_building import GraphEstimate  # noqa: PLC0415
+
+    if isinstance(graph, GraphEstimate):
+        seconds = "?" if graph.seconds is None else f"{graph.seconds:.0f}"
+        OUT.print(
+            f"The graph would take {graph.calls} calls, some {graph.input_tokens} tokens read and "
+            f"{graph.output_tokens} written, about {seconds} s (measured on {graph.measured} "
+            f"passages). {graph.extracted} passages are read already"
+        )
+        return
+    OUT.print(
+        f"graph: {graph.nodes} entities, {graph.relationships} relationships; {graph.extracted} "
+        f"passages read, {graph.kept} before; {graph.merges} merges of entities, {graph.dropped} "
+        f"claims dropped that the text does not bear out"
+    )
+    if graph.failed:
+        rows = list(graph.failed.items())
+        print_table(f"{len(rows)} could not be read for the graph", ("passage", "why"), rows)
 
 
 def open_or_create(arguments: argparse.Namespace, on_progress: OnProgress) -> KnowledgeBase:

@@ -12,19 +12,26 @@ __all__ = [
     "GraphStore",
     "LocalNeo4j",
     "Mention",
+    "Merge",
     "Neo4jGraphStore",
     "Node",
+    "NodeColumns",
     "NodeType",
     "Property",
     "ReadResult",
     "Relationship",
+    "RelationshipColumns",
     "RelationshipType",
+    "Resolution",
     "Schema",
     "Subgraph",
+    "TableMapping",
     "copy_graph",
     "create_community_summaries",
     "create_extraction_chain",
+    "graph_from_table",
     "node_id",
+    "resolve_entities",
     "schema_from_json",
     "schema_of",
 ]
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
     from langchain_graft.graph.communities import create_community_summaries
     from langchain_graft.graph.copying import copy_graph
     from langchain_graft.graph.embedded_store import EmbeddedGraphStore
+    from langchain_graft.graph.entity_resolution.resolution import Merge, Resolution
+    from langchain_graft.graph.entity_resolution.resolver import resolve_entities
     from langchain_graft.graph.extraction import create_extraction_chain
     from langchain_graft.graph.extraction_schema import schema_from_json, schema_of
     from langchain_graft.graph.graph_retriever import GraphRetriever
@@ -41,6 +50,12 @@ if TYPE_CHECKING:
     from langchain_graft.graph.read_result import ReadResult
     from langchain_graft.graph.schema import NodeType, Property, RelationshipType, Schema
     from langchain_graft.graph.store import GraphStore
+    from langchain_graft.graph.tables import (
+        NodeColumns,
+        RelationshipColumns,
+        TableMapping,
+        graph_from_table,
+    )
     from langchain_graft.graph.types import (
         FoundNode,
         GraphDocument,
@@ -61,19 +76,26 @@ else:
             "GraphStore": "store",
             "LocalNeo4j": "local_neo4j",
             "Mention": "types",
+            "Merge": "entity_resolution.resolution",
             "Neo4jGraphStore": "neo4j_store",
             "Node": "types",
+            "NodeColumns": "tables",
             "NodeType": "schema",
             "Property": "schema",
             "ReadResult": "read_result",
             "Relationship": "types",
+            "RelationshipColumns": "tables",
             "RelationshipType": "schema",
+            "Resolution": "entity_resolution.resolution",
             "Schema": "schema",
             "Subgraph": "types",
+            "TableMapping": "tables",
             "copy_graph": "copying",
             "create_community_summaries": "communities",
             "create_extraction_chain": "extraction",
+            "graph_from_table": "tables",
             "node_id": "types",
+            "resolve_entities": "entity_resolution.resolver",
             "schema_from_json": "extraction_schema",
             "schema_of": "extraction_schema",
         },

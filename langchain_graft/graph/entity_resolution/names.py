@@ -97,7 +97,9 @@ def core_name(name: str) -> str:
     while len(words) > 1 and words[-1] in _FORMS:
         words = words[:-1]
     core = " ".join(words)
-    return _HAN_FORMS.sub("", core) or core
+    while (shorter := _HAN_FORMS.sub("", core)) not in ("", core):
+        core = shorter
+    return core
 
 
 def initials(name: str) -> str:
@@ -135,7 +137,8 @@ def match_names(  # noqa: C901, PLR0911  # one return a rule
             return NameMatch("part of the name", 0.5)
         if _is_tail(core_name(one), core_name(other)):
             return NameMatch("part of the name", 0.45)
-    return NameMatch("spelling", 0.5) if _is_spelling(first, second) else None
+    is_slip = _is_spelling(first, second) and (kind != "person" or _is_slip(first, second))
+    return NameMatch("spelling", 0.5) if is_slip else None
 
 
 def names_conflict(one: str, other: str) -> bool:
@@ -197,6 +200,8 @@ def _is_called(short: list[str], long: list[str]) -> bool:
 
 def _given_names_agree(short: list[str], long: list[str]) -> bool:
     """Whether each given name or initial of the shorter one stands in the longer one, in order."""
+    if len(short) == 1 and short[0] == "".join(word[0] for word in long):
+        return True  # J. R. R.
     place = 0
     for word in short:
         while place < len(long) and not _stands_for(word, long[place]):
@@ -274,6 +279,14 @@ def _is_tail(one: str, other: str) -> bool:
     """PARC of Xerox PARC: the last words."""
     short, long = sorted((one.split(), other.split()), key=len)
     return len(short) < len(long) and long[-len(short) :] == short and not set(short) & _GENERIC
+
+
+def _is_slip(one: str, other: str) -> bool:
+    """Whether persons' names differ in the spelling of words alone, by no initial."""
+    first, second = one.split(), other.split()
+    pairs = zip(first, second, strict=False)
+    agree = all(a == b or min(len(a), len(b)) > 2 for a, b in pairs)  # noqa: PLR2004
+    return len(first) == len(second) and agree
 
 
 def _is_spelling(one: str, other: str) -> bool:

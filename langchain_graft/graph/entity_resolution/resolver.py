@@ -200,11 +200,25 @@ class _Joining:
         settings = self._settings
         one, other = (self._group(n) for n in (edge.one, edge.other))
         shared = len(self._neighbours(one) & self._neighbours(other))
-        score = edge.match.prior + edge.bonus + settings.neighbour * min(2, shared)
+        score = self._base(edge, one, other) + settings.neighbour * min(2, shared)
         if self._contexts is not None:
             first, second = (self._middle(group) for group in (one, other))
             score += settings.context_weight * float(first @ second)
         return min(max(score, 0.0), 1.0)
+
+    def _base(self, edge: _Edge, one: Sequence[Entity], other: Sequence[Entity]) -> float:
+        """What the names alone say; of groups that share a name, how likely that name's one thing.
+
+        Else "Jordan", who is one of two Michael Jordans, would make them one.
+        """
+        base = edge.match.prior + edge.bonus
+        names = [{plain_name(entity.name): entity for entity in group} for group in (one, other)]
+        shared = [
+            match.prior
+            for name in names[0].keys() & names[1].keys()
+            if (match := match_names(names[0][name].name, names[1][name].name, kind=one[0].kind))
+        ]
+        return min(base, max(shared)) if shared else base
 
     def _is_barred(self, edge: _Edge) -> bool:
         """Whether the groups hold a pair that was undone, or full names that can not be one's."""
