@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from langchain_graft.graph.schema_slice import (
+    TOKEN_BUDGET,
+    SchemaSlice,
+    describe_schema,
+    slice_schema,
+)
+
 if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
     from langchain_graft.graph.types import Value
 
 
@@ -69,3 +78,26 @@ class Schema:
     def relationship(self, type_: str) -> RelationshipType | None:
         """The type's relationships, if there is that type."""
         return next((one for one in self.relationships if one.type == type_), None)
+
+    def describe(self) -> str:
+        """The schema as compact text for a prompt: names escaped, no values of the graph."""
+        return describe_schema(self)
+
+    def slice(
+        self,
+        question: str,
+        *,
+        token_budget: int = TOKEN_BUDGET,
+        embeddings: Embeddings | None = None,
+    ) -> SchemaSlice:
+        """The part that a question needs, and what was cut; `slice_schema` tells how.
+
+        Args:
+            question: What is asked.
+            token_budget: Most tokens of `describe()`, as estimated.
+            embeddings: Rank labels by meaning besides words; None: by words alone.
+
+        Raises:
+            ValueError: `token_budget` is below 1.
+        """
+        return slice_schema(self, question, token_budget=token_budget, embeddings=embeddings)

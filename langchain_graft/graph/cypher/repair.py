@@ -1,0 +1,103 @@
+"""The sure repairs of a statement, one after another, until none has anything left to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_graft.graph.cypher.aggregation import (
+    mend_aggregated_condition,
+    mend_group_by,
+    mend_ordering_by_aggregate,
+)
+from langchain_graft.graph.cypher.arrows import mend_arrows, mend_steps
+from langchain_graft.graph.cypher.clause_order import mend_clause_order, mend_missing_return
+from langchain_graft.graph.cypher.columns import (
+    mend_limit,
+    mend_lonely_properties,
+    mend_node_columns,
+    mend_ranking_columns,
+)
+from langchain_graft.graph.cypher.edits import Repair, Repaired
+from langchain_graft.graph.cypher.leftovers import mend_functions, mend_unbound_entries
+from langchain_graft.graph.cypher.names import mend_names
+from langchain_graft.graph.cypher.operators import (
+    mend_between,
+    mend_date_parts,
+    mend_like,
+    mend_operators,
+)
+from langchain_graft.graph.cypher.ordering import mend_direction, mend_grouped_ordering
+from langchain_graft.graph.cypher.owners import mend_owners
+from langchain_graft.graph.cypher.quotes import mend_quotes
+from langchain_graft.graph.cypher.sameness import drop_needless_ends, mend_same_things
+from langchain_graft.graph.cypher.value_types import mend_value_types
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_graft.graph.schema import Schema
+
+SYNTAX: tuple[Repair, ...] = (
+    mend_quotes,
+    mend_missing_return,
+    mend_group_by,
+    mend_operators,
+    mend_like,
+    mend_between,
+    mend_date_parts,
+    mend_clause_order,
+    mend_aggregated_condition,
+    mend_ordering_by_aggregate,
+    mend_grouped_ordering,
+    mend_unbound_entries,
+    mend_functions,
+)
+"""What Neo4j would not read."""
+SCHEMA: tuple[Repair, ...] = (mend_names, mend_arrows, mend_steps, mend_owners, mend_value_types)
+"""What the graph does not have."""
+QUESTION: tuple[Repair, ...] = (mend_same_things, drop_needless_ends)
+"""What the question does not ask for."""
+COLUMNS: tuple[Repair, ...] = (
+    mend_direction,
+    mend_limit,
+    mend_ranking_columns,
+    mend_lonely_properties,
+    mend_node_columns,
+)
+"""Which rows and columns come out."""
+_MOST_ROUNDS = 4
+
+
+def repair_cypher(
+    cypher: str,
+    schema: Schema,
+    question: str,
+    *,
+    repairs: Sequence[Repair] = SYNTAX + SCHEMA + QUESTION + COLUMNS,
+) -> Repaired:
+    """The statement after all repairs that are sure, and what each one did.
+
+    Args:
+        cypher: As the model wrote it.
+        schema: Of the live graph.
+        question: What was asked.
+        repairs: Which ones, in order; they go round until the statement stays as it is.
+    """
+    notes: list[str] = []
+    for _ in range(_MOST_ROUNDS):
+        before = cypher
+        for repair in repairs:
+            repaired = repair(cypher, schema, question)
+            if repaired.cypher != cypher:
+                notes += repaired.notes
+                cypher = repaired.cypher
+        if cypher == before:
+            break
+    return Repaired(
+        " ".join(cypher.split()) if not _has_texts(cypher) else cypher.strip(), tuple(notes)
+    )
+
+
+def _has_texts(cypher: str) -> bool:
+    """Whether spaces may count: there are strings or comments."""
+    return any(mark in cypher for mark in "'\"`/")

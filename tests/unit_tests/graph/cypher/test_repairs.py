@@ -1,0 +1,251 @@
+# ruff: noqa: E501 (a statement reads best on one line)
+"""Each repair on what models really write; and what is right stays as it is."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from langchain_graft.graph.cypher.aggregation import (
+    mend_aggregated_condition,
+    mend_group_by,
+    mend_ordering_by_aggregate,
+)
+from langchain_graft.graph.cypher.arrows import mend_arrows, mend_steps
+from langchain_graft.graph.cypher.check import check_cypher
+from langchain_graft.graph.cypher.clause_order import mend_clause_order, mend_missing_return
+from langchain_graft.graph.cypher.columns import (
+    mend_limit,
+    mend_lonely_properties,
+    mend_node_columns,
+    mend_ranking_columns,
+)
+from langchain_graft.graph.cypher.leftovers import mend_functions, mend_unbound_entries
+from langchain_graft.graph.cypher.literals import drop_foreign_literals
+from langchain_graft.graph.cypher.names import mend_names
+from langchain_graft.graph.cypher.operators import (
+    mend_between,
+    mend_date_parts,
+    mend_like,
+    mend_operators,
+)
+from langchain_graft.graph.cypher.ordering import mend_direction, mend_grouped_ordering
+from langchain_graft.graph.cypher.owners import mend_owners
+from langchain_graft.graph.cypher.parameters import with_parameters
+from langchain_graft.graph.cypher.quotes import mend_quotes
+from langchain_graft.graph.cypher.repair import repair_cypher
+from langchain_graft.graph.cypher.reply import cypher_of_reply
+from langchain_graft.graph.cypher.sameness import drop_needless_ends, mend_same_things
+from langchain_graft.graph.cypher.value_types import mend_value_types
+
+_spec = importlib.util.spec_from_file_location(
+    "text2cypher_worlds", Path(__file__).parents[1] / "text2cypher_worlds.py"
+)
+worlds = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(worlds)
+FILMS, SHOP = worlds.FILMS, worlds.SHOP
+ACTED = "MATCH (p:Person)-[:ACTED_IN]->(m:Movie)"
+DIRECTED = "MATCH (p:Person)-[:DIRECTED]->(m:Movie)"
+REVIEWED = "MATCH (p:Person)-[:REVIEWED]->(m:Movie)"
+
+MENDED = [
+    (mend_quotes, FILMS, "", f"{ACTED} WHERE m.title = 'Something's Gotta Give' RETURN p",
+     f'{ACTED} WHERE m.title = "Something\'s Gotta Give" RETURN p'),
+    (mend_quotes, FILMS, "", "MATCH (m {title: 'It''s'}) RETURN m", 'MATCH (m {title: "It\'s"}) RETURN m'),
+    (mend_group_by, FILMS, "", f"{DIRECTED} RETURN p.name, count(m) AS n GROUP BY p.name HAVING n > 2",
+     f"{DIRECTED} WITH p.name AS name, count(m) AS n WHERE n > 2 RETURN name, n"),
+    (mend_group_by, FILMS, "", f"{DIRECTED} WITH p, count(m) AS n HAVING n > 2 RETURN p",
+     f"{DIRECTED} WITH p, count(m) AS n WHERE n > 2 RETURN p"),
+    (mend_aggregated_condition, FILMS, "", f"{DIRECTED} WHERE count(m) > 2 AND p.born > 1950 RETURN p.name",
+     f"{DIRECTED} WHERE p.born > 1950 WITH p, count(m) AS m_count WHERE m_count > 2 RETURN p.name"),
+    (mend_aggregated_condition, SHOP, "", "MATCH (p:Product) WHERE p.unitPrice > avg(p.unitPrice) RETURN p",
+     ("MATCH (p:Product) WITH avg(p.unitPrice) AS avg_unitPrice MATCH (p:Product) "
+     "WHERE p.unitPrice > avg_unitPrice RETURN p")),
+    (mend_ordering_by_aggregate, FILMS, "", f"{DIRECTED} RETURN p.name ORDER BY count(m) DESC LIMIT 3",
+     f"{DIRECTED} RETURN p.name, count(m) AS m_count ORDER BY m_count DESC LIMIT 3"),
+    (mend_grouped_ordering, FILMS, "", f"{DIRECTED} RETURN p.name, count(m) ORDER BY p.born",
+     f"{DIRECTED} RETURN p.name, count(m), p.born ORDER BY p.born"),
+    (mend_missing_return, FILMS, "", f"{DIRECTED} WITH p, count(m) AS n ORDER BY n DESC LIMIT 3",
+     f"{DIRECTED} RETURN p, count(m) AS n ORDER BY n DESC LIMIT 3"),
+    (mend_missing_return, FILMS, "", "MATCH (m:Movie) WHERE m.released > 2000 LIMIT 3",
+     "MATCH (m:Movie) WHERE m.released > 2000 RETURN m LIMIT 3"),
+    (mend_clause_order, FILMS, "", "MATCH (p:Person) ORDER BY p.born LIMIT 3 RETURN p.name",
+     "MATCH (p:Person) RETURN p.name ORDER BY p.born LIMIT 3"),
+    (mend_clause_order, FILMS, "", "MATCH (p:Person) RETURN p.name LIMIT 3 ORDER BY p.born",
+     "MATCH (p:Person) RETURN p.name ORDER BY p.born LIMIT 3"),
+    (mend_operators, FILMS, "", "MATCH (m:Movie) WHERE m.title NOT IN ('a', 'b') && m.released != 3 RETURN m",
+     "MATCH (m:Movie) WHERE NOT m.title IN ['a', 'b'] AND m.released <> 3 RETURN m"),
+    (mend_like, FILMS, "", "MATCH (m:Movie) WHERE m.title LIKE '%Matrix%' RETURN m",
+     "MATCH (m:Movie) WHERE m.title CONTAINS 'Matrix' RETURN m"),
+    (mend_like, FILMS, "", "MATCH (m:Movie) WHERE m.title ILIKE 'the%' RETURN m",
+     "MATCH (m:Movie) WHERE toLower(m.title) STARTS WITH toLower('the') RETURN m"),
+    (mend_between, FILMS, "", "MATCH (m:Movie) WHERE m.released BETWEEN 1990 AND 2000 RETURN m",
+     "MATCH (m:Movie) WHERE 1990 <= m.released <= 2000 RETURN m"),
+    (mend_date_parts, SHOP, "", "MATCH (o:Order) WHERE YEAR(o.shipped) = 1997 RETURN o",
+     "MATCH (o:Order) WHERE o.shipped.year = 1997 RETURN o"),
+    (mend_date_parts, SHOP, "", "MATCH (o:Order) WHERE YEAR(o.orderDate) = 1997 RETURN o",
+     "MATCH (o:Order) WHERE toInteger(substring(o.orderDate, 0, 4)) = 1997 RETURN o"),
+    (mend_unbound_entries, FILMS, "", "MATCH (:Person)-[:REVIEWED {rating: r}]->(m:Movie) WHERE r > 90 RETURN m",
+     "MATCH (:Person)-[x:REVIEWED]->(m:Movie) WHERE x.rating > 90 RETURN m"),
+    (mend_functions, FILMS, "", "MATCH (m:Movie) WHERE length(m.title) > 9 AND LOWER(m.title) = 'x' RETURN m",
+     "MATCH (m:Movie) WHERE size(m.title) > 9 AND toLower(m.title) = 'x' RETURN m"),
+    (mend_functions, FILMS, "", "MATCH (p:Person) WHERE size((p)-[:FOLLOWS]->()) > 5 RETURN p",
+     "MATCH (p:Person) WHERE COUNT { (p)-[:FOLLOWS]->() } > 5 RETURN p"),
+    (mend_names, FILMS, "", "MATCH (p:person)-[:directed]->(m:Movies) RETURN p.Name, m.relesed",
+     "MATCH (p:Person)-[:DIRECTED]->(m:Movie) RETURN p.name, m.released"),
+    (mend_names, FILMS, "", "MATCH (p:Person)-[ACTED_IN]->(m:Movie) RETURN p", f"{ACTED} RETURN p"),
+    (mend_arrows, FILMS, "", "MATCH (m:Movie)-[:ACTED_IN]->(p:Person) RETURN p",
+     "MATCH (m:Movie)<-[:ACTED_IN]-(p:Person) RETURN p"),
+    (mend_arrows, FILMS, "", "MATCH (m:Movie)-[r:REVIEWED {rating: 5}]->() RETURN m",
+     "MATCH (m:Movie)<-[r:REVIEWED {rating: 5}]-() RETURN m"),
+    (mend_steps, SHOP, "", "MATCH (p:Product)-[:ORDERS]->(c:Customer) RETURN c",
+     "MATCH (p:Product)<-[:ORDERS]-(:Order)<-[:PURCHASED]-(c:Customer) RETURN c"),
+    (mend_steps, SHOP, "", "MATCH (o:Order)-[r:CONTAINS]->(p:Product) RETURN r.quantity",
+     "MATCH (o:Order)-[r:ORDERS]->(p:Product) RETURN r.quantity"),
+    (mend_owners, FILMS, "", f"{REVIEWED} WHERE m.rating > 80 RETURN p.name",
+     "MATCH (p:Person)-[r:REVIEWED]->(m:Movie) WHERE r.rating > 80 RETURN p.name"),
+    (mend_owners, FILMS, "", "MATCH (p:Person)-[r:ACTED_IN]->(m:Movie) WHERE r.released > 2000 RETURN p",
+     "MATCH (p:Person)-[r:ACTED_IN]->(m:Movie) WHERE m.released > 2000 RETURN p"),
+    (mend_owners, FILMS, "", "MATCH (p:Person)-[:REVIEWED]->(m:Movie {rating: 80, title: 'x'}) RETURN p",
+     "MATCH (p:Person)-[:REVIEWED {rating: 80}]->(m:Movie {title: 'x'}) RETURN p"),
+    (mend_owners, SHOP, "", "MATCH (p:Product) WHERE p.categoryName = 'Beverages' RETURN p",
+     "MATCH (p:Product), (p)-[:PART_OF]->(c:Category) WHERE c.categoryName = 'Beverages' RETURN p"),
+    (mend_value_types, SHOP, "", "MATCH (p:Product {productID: 7}) WHERE p.weight > 3 RETURN p",
+     "MATCH (p:Product {productID: '7'}) WHERE toFloat(p.weight) > 3 RETURN p"),
+    (mend_value_types, SHOP, "", "MATCH (p:Product) WHERE p.discontinued = 'True' AND p.unitPrice < '5' RETURN p",
+     "MATCH (p:Product) WHERE p.discontinued = true AND p.unitPrice < 5 RETURN p"),
+    (mend_value_types, SHOP, "", "MATCH (o:Order) WHERE o.shipped > '1997-01-01' RETURN o",
+     "MATCH (o:Order) WHERE o.shipped > date('1997-01-01') RETURN o"),
+    (mend_value_types, FILMS, "", "MATCH (:Person)-[r:ACTED_IN]->(m) WHERE r.roles CONTAINS 'Neo' RETURN m",
+     "MATCH (:Person)-[r:ACTED_IN]->(m) WHERE any(one IN r.roles WHERE one CONTAINS 'Neo') RETURN m"),
+    (mend_same_things, FILMS, "Who directed and acted in the same movie?",
+     "MATCH (p:Person)-[:DIRECTED]->(m:Movie), (p)-[:ACTED_IN]->(m2:Movie) RETURN p.name",
+     "MATCH (p:Person)-[:DIRECTED]->(m:Movie), (p)-[:ACTED_IN]->(m) RETURN p.name"),
+    (drop_needless_ends, SHOP, "Which products cost more than 20?",
+     "MATCH (p:Product)-[:PART_OF]->(c:Category) WHERE p.unitPrice > 20 RETURN p",
+     "MATCH (p:Product) WHERE p.unitPrice > 20 RETURN p"),
+    (mend_direction, FILMS, "Who is the youngest actor?", f"{ACTED} RETURN p.name ORDER BY p.born LIMIT 1",
+     f"{ACTED} RETURN p.name ORDER BY p.born DESC LIMIT 1"),
+    (mend_direction, SHOP, "the cheapest product", "MATCH (p:Product) RETURN p ORDER BY p.unitPrice DESC LIMIT 1",
+     "MATCH (p:Product) RETURN p ORDER BY p.unitPrice LIMIT 1"),
+    (mend_limit, FILMS, "Name the first three films", "MATCH (m:Movie) RETURN m", "MATCH (m:Movie) RETURN m LIMIT 3"),
+    (mend_limit, FILMS, "Which films are there?", "MATCH (m:Movie) RETURN m LIMIT 10", "MATCH (m:Movie) RETURN m"),
+    (mend_limit, FILMS, "前5部电影", "MATCH (m:Movie) RETURN m LIMIT 10", "MATCH (m:Movie) RETURN m LIMIT 5"),
+    (mend_ranking_columns, FILMS, "Who are the oldest actors?", f"{ACTED} RETURN p.name ORDER BY p.born",
+     f"{ACTED} RETURN p.name, p.born ORDER BY p.born"),
+    (mend_ranking_columns, FILMS, "Who directed most?",
+     f"{DIRECTED} WITH p, count(m) AS n ORDER BY n DESC LIMIT 1 RETURN p.name",
+     f"{DIRECTED} WITH p, count(m) AS n ORDER BY n DESC LIMIT 1 RETURN p.name, n"),
+    (mend_node_columns, FILMS, "Who acted?", f"{ACTED} RETURN p", f"{ACTED} RETURN p.name"),
+    (mend_node_columns, FILMS, "List the films of 1999", "MATCH (m:Movie) RETURN m.title", "MATCH (m:Movie) RETURN m"),
+    (mend_lonely_properties, FILMS, "What are the roles in X?",
+     "MATCH (p:Person)-[r:ACTED_IN]->(m:Movie {title: 'X'}) RETURN r.roles",
+     "MATCH (p:Person)-[r:ACTED_IN]->(m:Movie {title: 'X'}) RETURN p.name, r.roles"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("repair", "schema", "question", "cypher", "expected"),
+    MENDED,
+    ids=[f"{one[0].__name__}-{n}" for n, one in enumerate(MENDED)],
+)
+def test_a_repair_mends_what_models_write(repair, schema, question, cypher, expected):
+    repaired = repair(cypher, schema, question)
+    assert " ".join(repaired.cypher.split()) == expected
+    assert repaired.notes
+    again = repair(repaired.cypher, schema, question)
+    assert " ".join(again.cypher.split()) == expected
+
+
+RIGHT = [
+    (FILMS, "MATCH (p:Person {name: \"It's\"})-[r:ACTED_IN]->(m:Movie) WHERE 'Neo' IN r.roles RETURN p.name"),
+    (FILMS, "MATCH (p:Person) WHERE EXISTS { (p)-[:DIRECTED]->(:Movie) } RETURN p.name, p.born"),
+    (FILMS, "MATCH (p:Person)-[:FOLLOWS*1..3]->(q:Person) WITH q, count(p) AS n WHERE n > 1 RETURN q.name, n"),
+    (FILMS, "MATCH (m:Movie) WHERE m.title STARTS WITH 'The' OR m.released IN [1999, 2000] RETURN m.title"),
+    (SHOP, "MATCH (c:Customer)-[:PURCHASED]->(:Order)-[o:ORDERS]->(p:Product) RETURN p.productName, sum(o.quantity) AS n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "cypher"), RIGHT)
+def test_what_is_right_stays_as_it_is(schema, cypher):
+    repaired = repair_cypher(cypher, schema, "Tell me about it")
+    assert repaired.cypher == cypher
+    assert repaired.notes == ()
+    assert check_cypher(cypher, schema) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "cypher"),
+    [
+        ("```cypher\nMATCH (n) RETURN n;\n```\nThis finds all.", "MATCH (n) RETURN n"),
+        ("Answer: MATCH (n) RETURN n<|im_end|>\n<|im_start|>user", "MATCH (n) RETURN n"),
+        ("Here is the query:\nMATCH (n) RETURN n\n\nThis query returns all.", "MATCH (n) RETURN n"),
+        ('{"cypher": "MATCH (n) RETURN n"}', "MATCH (n) RETURN n"),
+        ("查询语句：\nMATCH (n) RETURN n\n说明：所有节点", "MATCH (n) RETURN n"),
+        ("MATCH (n {a: ';'}) RETURN n; MATCH (m) DELETE m", "MATCH (n {a: ';'}) RETURN n"),
+        ("NONE", ""),
+        ("I am sorry, I can not help.", ""),
+    ],
+)
+def test_the_statement_of_a_reply(reply, cypher):
+    assert cypher_of_reply(reply) == cypher
+
+
+@pytest.mark.parametrize(
+    ("cypher", "problem"),
+    [
+        ("MATCH (m:Film) RETURN m", "There is no label Film."),
+        ("MATCH (m:Movie) RETURN m.votes", "Movie has no property votes. It has title"),
+        ("MATCH (p:Person) RETURN p.rating", "that is a property of REVIEWED"),
+        ("MATCH (m:Movie)-[:FOLLOWS]->(n:Movie) RETURN m", "There is (:Person)-[:FOLLOWS]->(:Person)"),
+        ("MATCH (m:Movie {title: $t}) RETURN m", "Nobody gives the parameter $t"),
+        ("MATCH (m:Movie)", "has to end with RETURN"),
+    ],
+)  # fmt: skip
+def test_a_check_says_what_there_is_instead(cypher, problem):
+    (told,) = check_cypher(cypher, FILMS)
+    assert problem in told
+
+
+def test_a_condition_whose_value_comes_from_nowhere_goes():
+    cypher = (
+        "MATCH (p:Product)-[:PART_OF]->(c:Category {categoryName: 'Beverages'}) "
+        "WHERE p.unitPrice > 20 AND p.weight < 7 RETURN p"
+    )
+    question = "Which products cost more than 20?"
+    dropped = drop_foreign_literals(cypher, SHOP, question)
+    assert dropped.cypher == (
+        "MATCH (p:Product)-[:PART_OF]->(c:Category) WHERE p.unitPrice > 20 RETURN p"
+    )
+    assert len(dropped.notes) == 2
+    kept = drop_foreign_literals(cypher, SHOP, question + " under 7", allowed=["beverages"])
+    assert kept.cypher == cypher
+
+
+@pytest.mark.parametrize(
+    ("question", "condition"),
+    [
+        ("films of the 1990s", "m.released >= 1990 AND m.released < 2000"),
+        ("films by tom hanks", "m.title = 'Tom Hanks'"),
+        ("more than two films", "m.released > 2"),
+        ("二十世纪的电影《红高粱》", "m.title = '红高粱'"),
+        ("films with 5 million", "m.released > 5000000"),
+    ],
+)
+def test_what_the_question_says_or_implies_has_an_origin(question, condition):
+    cypher = f"MATCH (m:Movie) WHERE {condition} RETURN m"
+    assert drop_foreign_literals(cypher, FILMS, question).cypher == cypher
+
+
+def test_literals_become_parameters_named_for_their_property():
+    cypher, values = with_parameters(
+        "MATCH (p:Person {name: 'A \\'b\\''})-[:ACTED_IN]->(m:Movie) "
+        'WHERE m.released >= 1990 AND m.released < 2000 AND m.title STARTS WITH "T" '
+        "RETURN 'x' AS x, m.title LIMIT 3"
+    )
+    assert cypher == (
+        "MATCH (p:Person {name: $name})-[:ACTED_IN]->(m:Movie) "
+        "WHERE m.released >= $released AND m.released < $released_2 AND m.title STARTS WITH $title "
+        "RETURN 'x' AS x, m.title LIMIT 3"
+    )
+    assert values == {"name": "A 'b'", "released": 1990, "released_2": 2000, "title": "T"}
