@@ -9,11 +9,14 @@ UV = UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 \
      UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/pip config get global.index-url 2>/dev/null || \
      echo $${PIP_INDEX_URL:-https://pypi.org/simple})}" $(BIN)/uv --quiet
 
-.PHONY: demo test unit integration lint type format bench constraints clean
+.PHONY: demo demo-graph test unit integration lint type format bench constraints clean
 
 demo: $(VENV)/.installed
 	@GRAFT_INSTALL_SECONDS=$$(cat $(VENV)/.seconds 2>/dev/null); export GRAFT_INSTALL_SECONDS; \
 	rm -f $(VENV)/.seconds; $(BIN)/graft demo
+
+demo-graph: $(VENV)/.installed
+	@$(BIN)/graft demo --graph
 
 test: lint type unit integration
 
@@ -44,7 +47,7 @@ constraints: $(BIN)/uv
 	    --no-annotate --no-header --upgrade pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) demo-kb
+	rm -rf $(VENV) demo-kb demo-kb-graph
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.cli.options import (
     add_answering,
     add_json,
-    add_kb,
     load_model,
     make_chain,
     open_filled,
@@ -26,13 +26,20 @@ examples:
   graft ask "Who founded Apple?" --kb my-kb --model openai:gpt-4.1-mini --json
   graft ask "Who led Apple from 1983 to 1985?" --kb my-kb --chain step-back --retriever hybrid
   graft ask "Where was the founder of MITS born?" --kb my-kb --chain auto
+  graft ask "What have Pixar and NeXT to do with each other?" --kb my-kb --chain graph
+  graft ask "Who acted in the most films?" --chain text2cypher --graph bolt://localhost:7687
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("question", metavar="QUESTION")
-    add_kb(parser)
+    parser.add_argument(
+        "--kb",
+        type=Path,
+        metavar="FOLDER",
+        help="the knowledge base's folder; not needed for a --graph of its own",
+    )
     add_answering(parser)
     add_json(parser)
 
@@ -43,8 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
     from langchain_graft.cli.console import print_json, print_told, progress  # noqa: PLC0415
 
     as_input(arguments.question)
+    over_graph = arguments.chain == "text2cypher" or (
+        arguments.chain == "graph" and arguments.graph
+    )
+    if not (arguments.kb or over_graph):
+        msg = "Say which knowledge base: --kb FOLDER (or --chain graph|text2cypher --graph URI)"
+        raise ValueError(msg)
     with progress() as on_progress:
-        kb = open_filled(arguments.kb, on_progress)
+        kb = open_filled(arguments.kb, on_progress) if arguments.kb else None
         model = load_model(arguments, on_progress)
     chain = make_chain(arguments, kb, model)
     if arguments.json:

@@ -50,6 +50,7 @@ _TERMINAL_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MEGABYTE = 1_000_000
 _EXCERPT = 160
 _NARROW = 24
+_MOST_PATHS = 5
 
 
 def print_json(value: Any) -> None:
@@ -165,6 +166,9 @@ def document_as_json(document: Document) -> dict[str, Any]:
 def _way(output: Mapping[str, Any]) -> list[str]:
     lines = [f"Route: {output['route']}"] if "route" in output else []
     lines += [f"Searched: {' | '.join(queries)}"] if (queries := output.get("queries")) else []
+    lines += [f"Path: {path['text']}" for path in output.get("paths", ())[:_MOST_PATHS]]
+    if cypher := output.get("cypher"):
+        lines.append(f"Cypher: {cypher}")
     if step_back := output.get("step_back_question"):
         lines.append(f"Step back: {step_back}")
     return lines + [

@@ -25,6 +25,7 @@ EXAMPLES = """\
 examples:
   graft demo
   graft demo --kb /tmp/demo --model smollm2-135m
+  graft demo --graph
 
 It reads the example documents (the history of personal computing, in English and Chinese), and asks
 questions of which one has no answer there. A second run goes on where the first was.
@@ -48,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kb", type=Path, default=Path("demo-kb"), metavar="FOLDER", help="default: demo-kb"
     )
+    parser.add_argument(
+        "--graph",
+        action="store_true",
+        help="instead: a graph of three documents (in FOLDER-graph), and two questions to it, one "
+        "of them in Cypher to a local Neo4j",
+    )
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="SPEC", help="the chat model")
     add_json(parser)
 
@@ -60,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     say = ERR if arguments.json else OUT
     clock = _Clock()
+    if arguments.graph:
+        return _run_graph(arguments, say, clock)
     say.rule("1 of 3: the models")
     with clock("pull"):
         _pull(arguments.model)
@@ -78,6 +87,37 @@ def run(arguments: argparse.Namespace) -> int:
     print_table("What took how long", ("step", "time"), shares)
     program = "graft" if shutil.which("graft") else sys.argv[0]
     OUT.print(f'Ask your own: {program} ask "..." --kb {arguments.kb}', soft_wrap=True)
+    return 0
+
+
+def _run_graph(arguments: argparse.Namespace, say: Console, clock: _Clock) -> int:
+    from langchain_graft.cli import demo_graph  # noqa: PLC0415
+    from langchain_graft.cli.console import OUT, print_json, print_table  # noqa: PLC0415
+    from langchain_graft.models import load_chat_model  # noqa: PLC0415
+
+    folder = arguments.kb.with_name(f"{arguments.kb.name}-graph")
+
+    def ask(chain: Runnable[Any, Any], question: str) -> dict[str, Any]:
+        return _ask(chain, question, quiet=arguments.json)
+
+    with clock("pull"):
+        _pull(arguments.model)
+        model = load_chat_model(arguments.model, max_tokens=2 * ANSWER_TOKENS)
+    say.rule("1 of 3: the graph, read by the model")
+    with clock("graph"):
+        kb = demo_graph.build(folder, examples_folder() / "corpus", model, say)
+    say.rule("2 of 3: a question along its relationships")
+    with clock("Graph RAG"):
+        answers = [demo_graph.ask_along(kb, model, ask)]
+    say.rule("3 of 3: a question in Cypher, on a Neo4j")
+    with clock("text2cypher"):
+        answers.append(demo_graph.ask_in_cypher(kb, model, ask, folder / "neo4j"))
+    if arguments.json:
+        print_json({"answers": answers, "seconds": clock.seconds})
+        return 0
+    shares = [(name, f"{seconds:.1f} s") for name, seconds in clock.seconds.items()]
+    print_table("What took how long", ("step", "time"), shares)
+    OUT.print(f'Look at it: graft graph show "Steve Jobs" --kb {folder} --out jobs.html')
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,22 @@ def open_graph(spec: str | None, folder: Path | None) -> Any:
         )
         raise FileNotFoundError(msg)
     return open_file(path)
+
+
+def open_neo4j(spec: str | None) -> Any:
+    """The Neo4j at an address; None: that of NEO4J_URI.
+
+    Raises:
+        ValueError: It is another kind of graph, or there is no address.
+    """
+    spec = spec or os.environ.get("NEO4J_URI")
+    if not spec or spec.partition("://")[0] not in SCHEMES:
+        msg = (
+            f"text2cypher asks a Neo4j, not {spec!r}: give --graph bolt://HOST:PORT or set "
+            "NEO4J_URI. Start one: graft neo4j start; put the graph there: graft graph copy"
+        )
+        raise ValueError(msg)
+    return open_graph(spec, None)
 
 
 def open_file(path: Path) -> Any:
