@@ -7,6 +7,7 @@ comes of them. It is the thought; here is its edge, sync and async.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +30,8 @@ OLDEST = (5, 26)
 _CONNECT_SECONDS = 15.0
 _TRANSACTION_SECONDS = 600.0
 _CLOSE_SECONDS = 10.0
+
+logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else its remarks go to stderr
 
 T = TypeVar("T")
 Statement = tuple[str, dict[str, Any]]
@@ -70,7 +73,7 @@ class Neo4jConnection:
             "connection_acquisition_timeout": 2 * _CONNECT_SECONDS,
             "max_transaction_retry_time": retry_seconds,
             "user_agent": "langchain-graft",
-            "notifications_min_severity": "INFORMATION",
+            "notifications_min_severity": "OFF",
         }
         self._lock = threading.RLock()
         self._driver: Driver | None = None
@@ -86,6 +89,10 @@ class Neo4jConnection:
     def session_settings(self, **more: Any) -> dict[str, Any]:
         """What a session that reads is opened with."""
         return {"database": self._database, "default_access_mode": READ_ACCESS, **more}
+
+    def asking_settings(self, **more: Any) -> dict[str, Any]:
+        """What a session for somebody's statement is opened with: the server may remark on it."""
+        return self.session_settings(notifications_min_severity="INFORMATION", **more)
 
     def driver(self) -> Driver:
         """The driver; the first call checks that the server is there and new enough.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import CypherRefusedError
+from langchain_graft.graph.cypher.guard import check_read_only, with_limit
 from langchain_graft.graph.neo4j_values import plain
 from langchain_graft.graph.read_result import ReadResult
 
@@ -135,7 +135,7 @@ def explain_statement(connection: Neo4jConnection, cypher: str) -> list[str]:
     """What the server remarks on a statement that is not run."""
     check_read_only(cypher)
     driver = connection.driver()
-    with connection.errors(cypher), driver.session(**connection.session_settings()) as session:
+    with connection.errors(cypher), driver.session(**connection.asking_settings()) as session:
         summary = session.run(f"EXPLAIN {cypher}").consume()
     return list(notification_texts(explained(summary, cypher)))
 
@@ -147,7 +147,7 @@ async def aexplain_statement(connection: Neo4jConnection, cypher: str) -> list[s
     async def work() -> list[str]:
         driver = await connection.async_driver()
         with connection.errors(cypher):
-            async with driver.session(**connection.session_settings()) as session:
+            async with driver.session(**connection.asking_settings()) as session:
                 summary = await (await session.run(f"EXPLAIN {cypher}")).consume()
         return list(notification_texts(explained(summary, cypher)))
 
@@ -175,17 +175,7 @@ def _prepared(
     """The statement as it will be run, and what its session is opened with."""
     check_read_only(cypher)
     fetched = min(limits.rows + 1, _FETCHED)
-    return with_limit(cypher, limits.rows + 1), connection.session_settings(fetch_size=fetched)
-
-
-def check_read_only(cypher: str) -> None:
-    """Raise CypherRefusedError for a statement that does more than read."""
-    import_module("langchain_graft.graph.cypher.guard").check_read_only(cypher)
-
-
-def with_limit(cypher: str, limit: int) -> str:
-    """The statement with a limit in it."""
-    return str(import_module("langchain_graft.graph.cypher.guard").with_limit(cypher, limit))
+    return with_limit(cypher, limits.rows + 1), connection.asking_settings(fetch_size=fetched)
 
 
 def notification_texts(summary: ResultSummary) -> tuple[str, ...]:
