@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from langchain_graft._lazy import lazy_exports
 
 __all__ = [
+    "CypherAnswer",
+    "CypherExample",
+    "CypherExamples",
     "EmbeddedGraphStore",
     "FoundNode",
     "GraphDocument",
@@ -24,8 +27,11 @@ __all__ = [
     "RelationshipType",
     "Resolution",
     "Schema",
+    "SchemaSlice",
     "Subgraph",
     "TableMapping",
+    "Text2CypherRetriever",
+    "Text2CypherSettings",
     "copy_graph",
     "create_community_summaries",
     "create_extraction_chain",
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
     from langchain_graft.graph.embedded_store import EmbeddedGraphStore
     from langchain_graft.graph.entity_resolution.resolution import Merge, Resolution
     from langchain_graft.graph.entity_resolution.resolver import resolve_entities
+    from langchain_graft.graph.examples import CypherExample, CypherExamples
     from langchain_graft.graph.extraction import create_extraction_chain
     from langchain_graft.graph.extraction_schema import schema_from_json, schema_of
     from langchain_graft.graph.graph_retriever import GraphRetriever
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
     from langchain_graft.graph.neo4j_store import Neo4jGraphStore
     from langchain_graft.graph.read_result import ReadResult
     from langchain_graft.graph.schema import NodeType, Property, RelationshipType, Schema
+    from langchain_graft.graph.schema_slice import SchemaSlice
     from langchain_graft.graph.store import GraphStore
     from langchain_graft.graph.tables import (
         NodeColumns,
@@ -56,6 +64,8 @@ if TYPE_CHECKING:
         TableMapping,
         graph_from_table,
     )
+    from langchain_graft.graph.text2cypher import CypherAnswer, Text2CypherSettings
+    from langchain_graft.graph.text2cypher_retriever import Text2CypherRetriever
     from langchain_graft.graph.types import (
         FoundNode,
         GraphDocument,
@@ -69,6 +79,9 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
+            "CypherAnswer": "text2cypher",
+            "CypherExample": "examples",
+            "CypherExamples": "examples",
             "EmbeddedGraphStore": "embedded_store",
             "FoundNode": "types",
             "GraphDocument": "types",
@@ -88,8 +101,11 @@ else:
             "RelationshipType": "schema",
             "Resolution": "entity_resolution.resolution",
             "Schema": "schema",
+            "SchemaSlice": "schema_slice",
             "Subgraph": "types",
             "TableMapping": "tables",
+            "Text2CypherRetriever": "text2cypher_retriever",
+            "Text2CypherSettings": "text2cypher",
             "copy_graph": "copying",
             "create_community_summaries": "communities",
             "create_extraction_chain": "extraction",
