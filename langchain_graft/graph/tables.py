@@ -74,8 +74,10 @@ class TableMapping:
     def columns(self) -> set[str]:
         """All columns that it reads."""
         found = {column for one in self.nodes.values() for column in (one.name, one.id) if column}
-        for one in (*self.nodes.values(), *self.relationships):
-            found |= set(one.properties)
+        for node in self.nodes.values():
+            found |= set(node.properties)
+        for relationship in self.relationships:
+            found |= set(relationship.properties)
         return found
 
 
