@@ -89,7 +89,8 @@ def compare_rewriting(
         signals += _signals(retriever, asked)
         rewrites.update(_rewritten(retriever.rewriter, [query.text for query in asked]))
         for found, searched in zip(rankings, (plainly, always), strict=True):
-            found.update(zip(ids, map(_sources, searched.search_many(asked, k=_DEPTH)), strict=True))
+            searches = searched.search_many(asked, k=_DEPTH)
+            found.update(zip(ids, map(_sources, searches), strict=True))
         if on_progress:
             on_progress("rewrite", len(signals), len(judged))
     plain, rewritten = (_ndcg(found, judgements) for found in rankings)
