@@ -125,3 +125,16 @@ def test_names_of_types():
         "创办_于",
     ]
     assert label_name("software company") == "SoftwareCompany"
+
+
+def test_what_a_small_model_said():
+    """qwen2.5-coder-1.5b on a passage of examples/corpus/companies/next.md."""
+    reply = """\
+Jobs | Person | STARTED_NEW_COMPANY | NONE
+Jobs | Person | STARTED_WITH | Bud Tribble | Person
+Apple | Organization | SUELED | NONE
+Jobs | Person | INVESTED | 7 million dollars | Money"""
+    assert triples(reply) == [
+        ("Jobs", "STARTED_WITH", "Bud Tribble"),
+        ("Jobs", "INVESTED", "7 million dollars"),
+    ]
