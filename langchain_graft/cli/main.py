@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "what a knowledge base holds, and what could not be read",
     "eval": "measure retrieval and answers",
     "graph": "what a graph holds, copy it, draw it",
+    "neo4j": "run a Neo4j on this machine, without Docker or Java",
     "models": "list, download and verify the local models",
 }
 

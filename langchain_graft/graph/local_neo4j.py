@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 DEFAULT_VERSION = "2026.09.0"
 HOST = "127.0.0.1"
 USER = "neo4j"
-START_TIMEOUT_SECONDS = 180.0
+START_TIMEOUT_SECONDS = 300.0
 STOP_TIMEOUT_SECONDS = 60.0
 LOG_LINES = 15
 HELD = 3
@@ -327,16 +327,21 @@ def stop_neo4j(folder: str | os.PathLike[str]) -> bool:
     raise LocalNeo4jError(msg)
 
 
-def last_lines(folder: str | os.PathLike[str], lines: int = LOG_LINES) -> str:
-    """The end of a folder's log: what the process said, or Neo4j's own where that is all."""
-    place = Path(folder)
+def logs(folder: str | os.PathLike[str], lines: int = LOG_LINES) -> dict[str, str]:
+    """The ends of a folder's logs by file: what the process said, and Neo4j's own."""
+    found = {}
     for name in ("process.log", "logs/debug.log"):
         with suppress(OSError):
-            text = (place / name).read_text(encoding="utf-8", errors="replace")
+            text = (Path(folder) / name).read_text(encoding="utf-8", errors="replace")
             told = [line for line in text.splitlines() if line and not line.startswith("WARNING: ")]
             if told:
-                return "\n".join(told[-lines:])
-    return "(nothing)"
+                found[name] = "\n".join(told[-lines:])
+    return found
+
+
+def last_lines(folder: str | os.PathLike[str]) -> str:
+    """The end of the log that tells most: the process's, else Neo4j's."""
+    return next(iter(logs(folder).values()), "(nothing)")
 
 
 def _make(folder: Path) -> None:

@@ -24,11 +24,12 @@ Kind = Literal["(", "[", "map", "query", "expression query", "call query", "case
 _PAIRS = {")": "(", "]": "["}
 _PATHS = frozenset("PATH PATHS GROUP GROUPS".split())
 _ENDINGS = frozenset("ASC ASCENDING DESC DESCENDING SCORE".split())
+_MODES = frozenset("WALK TRAIL ACYCLIC SIMPLE".split())
 _FORMS = frozenset("NFC NFD NFKC NFKD".split())
 _HINTS = frozenset("INDEX TEXT RANGE POINT SEEK SCAN JOIN ON".split())
 _OPERATORS = frozenset("= < > <= >= <> =~ + - / % ^ || | & ! ..".split())
 _GENERIC = frozenset("LIST ARRAY ANY VECTOR".split())
-_BEFORE_STAR = frozenset(["WITH", "RETURN", "YIELD", "DISTINCT", "(", "[", ","])
+_BEFORE_STAR = frozenset(["WITH", "RETURN", "YIELD", "DISTINCT", "(", "[", ",", ">", "-"])
 _END = Token("end", "", 0, "")
 _SAFE_AFTER_NAME = frozenset(". , ) ] } = < > <> <= >= =~".split())
 
@@ -141,6 +142,9 @@ class _Walker:
             self._state = "union"
         elif word in ("NEXT", "ELSE"):
             self._state = "clause"
+        elif word == "FILTER" and self._peek().value == "WHERE":
+            self._place += 1
+            self._state = "operand"
         else:
             self._state = "after" if word == "FINISH" else "operand"
 
@@ -192,7 +196,7 @@ class _Walker:
             self._place += 1
             self._open.append(Bracket("expression query"))
             self._state = "clause"
-        elif word == "CASE" and not opens and following.value not in _SAFE_AFTER_NAME:
+        elif word == "CASE" and self._begins_case(following):
             self._open.append(Bracket("case"))
             if following.value == "WHEN":
                 self._place += 1
@@ -204,6 +208,12 @@ class _Walker:
             self._place += 1
         else:
             self._variable(token, word)
+
+    def _begins_case(self, following: Token) -> bool:
+        """Whether `case` is no variable."""
+        is_sign = following.kind == "symbol" and following.value in (*_SAFE_AFTER_NAME, "{", ":")
+        is_word = following.value in (*CLAUSES, *INFIX, "AS", "IS") and following.value != "WHEN"
+        return following.kind != "end" and not is_sign and not is_word
 
     def _extends_case(self, word: str) -> bool:
         """`CASE x WHEN IS NULL THEN`, `WHEN STARTS WITH 'a' THEN`."""
@@ -218,14 +228,18 @@ class _Walker:
     def _is_selector(self, word: str) -> bool:
         """`ANY SHORTEST`, `SHORTEST 2 GROUPS`, `ALL PATHS` and so on, behind MATCH or `=`."""
         following = self._peek()
+        if word in _MODES and self._begins_pattern():
+            return True
         if word in ("ANY", "ALL", "SHORTEST") and self._begins_pattern():
             return following.kind in ("number", "parameter") or following.value in (
                 "SHORTEST",
                 "PATH",
                 "PATHS",
+                "GROUP",
+                "GROUPS",
                 *(("(",) if word == "SHORTEST" else ()),
             )
-        return word in ("SHORTEST", *_PATHS) and self._selector
+        return word in ("SHORTEST", *_PATHS, *_MODES) and self._selector
 
     def _begins_pattern(self) -> bool:
         before = self._tokens[self._place - 2] if self._place > 1 else None
@@ -241,9 +255,10 @@ class _Walker:
         return following.kind == "word" and following.value in pairs.get(word, ())
 
     def _variable(self, token: Token, word: str) -> None:
-        if word in ("LEADING", "TRAILING", "BOTH") and self._in_call("trim"):
-            if self._peek().value == "FROM":
-                self._place += 1
+        if word in ("LEADING", "TRAILING", "BOTH", "FROM") and self._in_call("trim"):
+            return
+        if word in TYPES and self._in_call("vector"):
+            self._state = "type"
             return
         name = self._dotted(token) if self._is_call() else ""
         if name:
@@ -284,8 +299,8 @@ class _Walker:
             self._is()
         elif word == "USING":
             self._using()
-        elif word in ("STARTS", "ENDS"):
-            self._follow(("WITH",), token)
+        elif word in ("STARTS", "ENDS", "GROUP"):
+            self._follow(("BY",) if word == "GROUP" else ("WITH",), token)
             self._state = "operand"
         elif word in ("AS", "THEN"):
             self._state = "name" if word == "AS" else "clause"
@@ -322,7 +337,8 @@ class _Walker:
         self._state = "operand"
 
     def _type(self, token: Token, word: str) -> None:
-        if word not in TYPES:
+        zoned = word == "WITH" and self._peek().value in ("TIME", "TIMEZONE")
+        if word not in TYPES and not zoned:
             self._after(token, word)
 
     def _key(self, _: Token) -> None:
@@ -362,12 +378,8 @@ class _Walker:
             self._comma(token)
         elif sign in (".", ":", "::", "*", "$"):
             self._mark(token)
-        elif (
-            (sign in ("!", "%") and self._state == "name")
-            or (sign == "|" and self._state == "type" and self._peek().value in TYPES)
-            or (sign in "<>" and self._state == "type" and self._is_type_argument())
-        ):
-            pass
+        elif self._is_in_label(sign) or self._is_in_type(sign):
+            self._state = "after" if sign == "%" else self._state  # % is any label
         elif sign in _OPERATORS and self._state in ("operand", "after", "type"):
             quantifies = sign == "+" and self._quantifies()
             self._state = "after" if quantifies else "operand"
@@ -433,7 +445,7 @@ class _Walker:
         elif sign == "*" and state in ("after", "type"):
             self._state = "after" if self._quantifies() else "operand"
         elif sign == "*" and state == "operand" and before in _BEFORE_STAR:
-            self._state = "operand" if before == "[" else "after"
+            self._state = "operand" if before in ("[", ">", "-") else "after"
         else:
             self._refuse_word(token)
 
@@ -446,9 +458,17 @@ class _Walker:
             return following.value in CLAUSES or following.value in WRITING
         return following.kind == "end" or following.value in (",", ")", "]", "}")
 
-    def _is_type_argument(self) -> bool:
+    def _is_in_label(self, sign: str) -> bool:
+        return sign in ("!", "%") and self._state == "name"
+
+    def _is_in_type(self, sign: str) -> bool:
+        """Whether it belongs to `INTEGER | FLOAT` or `LIST<STRING>`."""
         before = self._tokens[self._place - 2].value
-        return before in TYPES if self._tokens[self._place - 1].value == ">" else before in _GENERIC
+        return self._state == "type" and (
+            (sign == "|" and self._peek().value in TYPES)
+            or (sign == "<" and before in _GENERIC)
+            or (sign == ">" and before in TYPES)
+        )
 
     def _push(self, kind: Kind, state: State = "operand") -> None:
         self._open.append(Bracket(kind))

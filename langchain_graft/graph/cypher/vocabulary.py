@@ -2,7 +2,7 @@
 
 CLAUSES = frozenset(
     "MATCH OPTIONAL WHERE WITH RETURN ORDER SKIP OFFSET LIMIT UNWIND CALL UNION YIELD FINISH "
-    "FILTER LET NEXT WHEN ELSE SEARCH".split()
+    "FILTER LET NEXT WHEN ELSE SEARCH FOR".split()
 )
 """What a clause of a reading statement begins with (Cypher 5 and 25)."""
 
@@ -18,7 +18,8 @@ INFIX = frozenset("AND OR XOR IN CONTAINS FOR".split())
 
 TYPES = frozenset(
     "NULL NOT BOOL BOOLEAN VARCHAR STRING INT SIGNED INTEGER FLOAT DATE LOCAL ZONED TIME DATETIME "
-    "TIMESTAMP TIMEZONE WITHOUT DURATION POINT NODE VERTEX RELATIONSHIP EDGE MAP LIST ARRAY PATH "
+    "TIMESTAMP TIMEZONE ZONE "
+    "WITHOUT DURATION POINT NODE VERTEX RELATIONSHIP EDGE MAP LIST ARRAY PATH "
     "PATHS PROPERTY VALUE ANY NOTHING NORMALIZED UUID VECTOR FLOAT32 FLOAT64 INT8 INT16 INT32 "
     "INT64 INTEGER8 INTEGER16 INTEGER32 INTEGER64 UNSIGNED".split()
 )
@@ -31,7 +32,7 @@ READ_FUNCTIONS = frozenset(
     coll.indexof coll.insert coll.max coll.min coll.remove coll.sort collect cos cosh cot coth
     count date date.realtime date.statement date.transaction date.truncate datetime
     datetime.fromepoch datetime.fromepochmillis datetime.realtime datetime.statement
-    datetime.transaction datetime.truncate db.namefromelementid degrees duration
+    datetime.transaction datetime.truncate degrees duration
     duration.between duration.indays duration.inmonths duration.inseconds duration_between e
     element_id elementid elementof endnode exists exp floor format format_date haversin head id
     isempty isnan keys labels last left length local_datetime local_time localdatetime
