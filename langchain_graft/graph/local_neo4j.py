@@ -198,7 +198,7 @@ class LocalNeo4j:
             shutil.copy(jar, self.folder / "plugins" / jar.name)
         return {
             "folder": str(self.folder),
-            "jars": [str(jar) for jar in jars if jar not in apoc],
+            "jars": [str(jar) for jar in jars],  # apoc's too: its services are found there alone
             "heap": self.heap,
             "detached": detached,
             "settings": _settings(port, self.plugins),

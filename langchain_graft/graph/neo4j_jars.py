@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from langchain_graft.models.pull import OnProgress
 
-PLUGINS = {"apoc": "org.neo4j.procedure:apoc-core"}
-"""Plugins by name: the Maven project whose version is Neo4j's."""
+PLUGINS = {"apoc": ("org.neo4j.procedure:apoc-core", "org.neo4j.procedure:apoc-common")}
+"""Plugins by name: the Maven projects whose version is Neo4j's; jgo leaves out the second."""
 REPOSITORY = "https://repo.maven.apache.org/maven2"
 PARALLEL_DOWNLOADS = 8
 LOCK_TIMEOUT_SECONDS = 3600.0
@@ -149,7 +149,7 @@ def resolve_paths(version: str, plugins: Sequence[str]) -> list[str]:
         from jgo.maven import MavenContext
     except ImportError as error:
         raise MissingExtraError("neo4j-local") from error
-    projects = ["org.neo4j:neo4j", *(PLUGINS[plugin] for plugin in plugins)]
+    projects = ["org.neo4j:neo4j", *(one for plugin in plugins for one in PLUGINS[plugin])]
     with tempfile.TemporaryDirectory() as poms:  # jgo would take a half-written file for whole
         context = MavenContext(
             repo_cache=Path(poms), remote_repos={"central": _repository()}, timeout=30
