@@ -14,7 +14,6 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation
 
 from langchain_graft.errors import EvaluationDataError
-from langchain_graft.models.pull import models_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +34,7 @@ class ReplyCache(BaseCache):
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
-        path = models_folder().parent / "replies.sqlite" if path is None else path
+        path = _beside_the_models() if path is None else path
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, timeout=30.0, check_same_thread=False)
@@ -86,6 +85,12 @@ class ReplyCache(BaseCache):
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _beside_the_models() -> Path:
+    from langchain_graft.models.pull import models_folder  # noqa: PLC0415 (needs an extra)
+
+    return models_folder().parent / "replies.sqlite"
 
 
 def with_reply_cache(model: BaseChatModel, cache: BaseCache) -> BaseChatModel:
