@@ -70,15 +70,18 @@ def graph_rows(graph_documents: Iterable[GraphDocument]) -> GraphRows:
             _check_node(node)
             rows.nodes[node.id] = merged_node(rows.nodes.get(node.id), node)
             _say(rows.node_mentions, node.id, chunk.id, node.mentions)
+        ends: list[str] = []
         for one in document.relationships:
             _check_relationship(one)
             had = rows.relationships.get(one.key)
             properties = {**(had.properties if had else {}), **one.properties}
             rows.relationships[one.key] = replace(one, properties=properties, mentions=())
             _say(rows.relationship_mentions, one.key, chunk.id, one.mentions)
-            for end in (one.source, one.target):
-                if not any(said.chunk_id == chunk.id for said in rows.node_mentions.get(end, ())):
-                    _say(rows.node_mentions, end, chunk.id, ())
+            ends += (one.source, one.target)
+        listed = {node.id for node in document.nodes}
+        for end in dict.fromkeys(ends):
+            if end not in listed:
+                _say(rows.node_mentions, end, chunk.id, ())
     return rows
 
 

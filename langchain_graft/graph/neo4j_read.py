@@ -57,7 +57,8 @@ CALL (level{n}, taken{n}) {{
     MATCH (a)-[r]-({other})
     WITH DISTINCT r WHERE NOT r IN taken{n}
     WITH r ORDER BY {order} LIMIT $most
-    RETURN collect(r)[..$most - size(taken{n})] AS found{n}
+    WITH collect(r) AS near
+    RETURN near[..$most - size(taken{n})] AS found{n}
 }}
 WITH *, taken{n} + found{n} AS taken{next}
 CALL (level{n}, seen{n}, found{n}) {{

@@ -35,7 +35,7 @@ from langchain_graft.graph.store import (
     check_expansion,
     check_search,
 )
-from langchain_graft.models.digest import embeddings_digest
+from langchain_graft.models.digest import digest_of, embeddings_digest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from langchain_graft.graph.schema import Schema
     from langchain_graft.graph.types import FoundNode, GraphDocument, Subgraph
 
-ROWS_PER_TRANSACTION = 100_000
+ROWS_PER_TRANSACTION = 200_000
 """Rows of graph documents that one transaction writes."""
 SCHEMA_SECONDS = 300.0
 """How long a schema is kept."""
@@ -61,7 +61,7 @@ class Neo4jGraphStore:
 
     What `add` writes is `(:Document)-[:HAS_CHUNK]->(:Chunk)-[:MENTIONS]->(:Entity)`, with an own
     label on each entity, and one relationship per source, type and target that carries its mentions
-    in lists. An `add` is one transaction up to 100,000 rows, which a server with 1 GB of heap
+    in lists. An `add` is one transaction up to 200,000 rows, which a server with 1 GB of heap
     holds; a larger one is several, each whole documents: since a chunk replaces what it said
     before, an `add` that was interrupted is simply done again.
 
@@ -110,7 +110,7 @@ class Neo4jGraphStore:
         )
         self._embeddings = embeddings
         digest = embeddings_digest(embeddings) if embeddings else None
-        self._vectors = f"graft_vector_{digest[:12]}" if digest else None
+        self._vectors = f"graft_vector_{digest_of(digest)[:12]}" if digest else None
         self._lock = threading.Lock()
         self._is_set_up = False
         self._kind: tuple[float, Neo4jReading] | None = None

@@ -180,5 +180,6 @@ def _prepared(
 
 def notification_texts(summary: ResultSummary) -> tuple[str, ...]:
     """What the server remarks, each remark once."""
-    texts = (one.description or one.title for one in summary.summary_notifications)
+    remarks = (one for one in summary.gql_status_objects if one.is_notification)
+    texts = (one.status_description for one in remarks)
     return tuple(dict.fromkeys(filter(None, texts)))
