@@ -24,7 +24,7 @@ unit: $(VENV)/.installed
 	$(PYTEST) tests/unit_tests --disable-socket --allow-hosts=127.0.0.1 --allow-unix-socket
 
 integration: $(VENV)/.installed
-	$(PYTEST) tests/integration_tests
+	$(PYTEST) tests/integration_tests --junit-xml=$(VENV)/integration.xml
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import neo4j as driver
 import pytest
@@ -21,6 +22,7 @@ class Server:
     user: str
     password: str
     version: str
+    folder: Path | None = None
 
 
 class Servers:
@@ -35,7 +37,7 @@ class Servers:
             folder = self._folders.mktemp(f"neo4j-{version}")
             self._local[version] = LocalNeo4j(folder, version=version, heap="512m").start()
         local = self._local[version]
-        return Server(local.uri, local.user, local.password, version)
+        return Server(local.uri, local.user, local.password, version, local.folder)
 
     def stop(self):
         for local in self._local.values():
@@ -60,6 +62,12 @@ def neo4j(neo4j_server):
     """The server, with nothing in its database."""
     empty(neo4j_server)
     return neo4j_server
+
+
+@pytest.fixture(scope="session")
+def empty_server():
+    """Delete everything on a server."""
+    return empty
 
 
 def named_server():
