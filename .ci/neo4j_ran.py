@@ -1,4 +1,4 @@
-"""Fail when the tests on a real Neo4j did not run: each version, attacks and harmless statements."""
+"""Fail when the tests on a real Neo4j did not run on each version: attacks and harmless ones."""
 
 import os
 import sys
