@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired
+from typing import Any, Literal, NotRequired
 
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
@@ -105,6 +105,14 @@ class RagOutput(TypedDict):
     """From several steps: what was asked on the way; none for a simple question."""
     paths: NotRequired[list[GraphPath]]
     """From Graph RAG: how the graph leads to the documents, best first."""
+    cypher: NotRequired[str]
+    """From text2cypher: the statement as it was run; empty when none was."""
+    parameters: NotRequired[dict[str, Any]]
+    """From text2cypher: the statement's parameters."""
+    rows: NotRequired[list[dict[str, Any]]]
+    """From text2cypher: what the graph gave."""
+    repairs: NotRequired[list[str]]
+    """From text2cypher: what was mended in the statement, or why there is none."""
     context: list[Document]
     left_out: list[LeftOut]
     """What was found and did not fit into the budget, best first."""
