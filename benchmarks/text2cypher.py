@@ -115,11 +115,11 @@ class PeerModel(LLMInterface):
         super().__init__(model_name="kept")
         self._model = model
 
-    def invoke(self, input: Any, *_: Any, **__: Any) -> LLMResponse:  # type: ignore[override] # noqa: A002
+    def invoke(self, input: Any, *_: Any, **__: Any) -> LLMResponse:  # noqa: A002
         """The model's reply."""
         return LLMResponse(content=self._model.invoke(str(input)).text)
 
-    async def ainvoke(self, input: Any, *_: Any, **__: Any) -> LLMResponse:  # type: ignore[override] # noqa: A002
+    async def ainvoke(self, input: Any, *_: Any, **__: Any) -> LLMResponse:  # noqa: A002
         """Like `invoke`."""
         return self.invoke(input)
 
