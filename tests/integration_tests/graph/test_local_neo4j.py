@@ -1,11 +1,15 @@
+import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 
 import neo4j
 import pytest
 
+from langchain_graft.cli.main import main
 from langchain_graft.errors import LocalNeo4jError
 from langchain_graft.graph.local_neo4j import LocalNeo4j, find_running, stop_neo4j
 
@@ -95,3 +99,41 @@ def test_what_the_jvm_can_not_do_is_told_with_its_own_words(tmp_path):
 def test_before_the_start_it_has_no_address(tmp_path):
     with pytest.raises(LocalNeo4jError, match="not started"):
         _ = LocalNeo4j(tmp_path).uri
+
+
+def test_the_command_starts_tells_and_stops(folder, capsys):
+    place = ["--folder", str(folder), "--json"]
+    assert main(["neo4j", "start", "--heap", "512m", *place]) == 0
+    started = json.loads(capsys.readouterr().out)
+    assert main(["neo4j", "start", *place]) == 0  # it runs already
+    assert json.loads(capsys.readouterr().out) == started
+    assert main(["neo4j", "status", *place]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["running"], found["ready"], found["version"]) == (True, True, "2026.09.0")
+    use = found["environment"]
+    auth = (use["NEO4J_USERNAME"], use["NEO4J_PASSWORD"])
+    with neo4j.GraphDatabase.driver(use["NEO4J_URI"], auth=auth) as driver:
+        driver.verify_connectivity()
+    assert main(["neo4j", "logs", *place]) == 0
+    assert "logs/debug.log" in json.loads(capsys.readouterr().out)
+    assert main(["neo4j", "stop", *place]) == 0
+    assert main(["neo4j", "status", *place]) == 1
+
+
+CHILD = """
+import os, sys
+from langchain_graft.graph import LocalNeo4j
+with LocalNeo4j(sys.argv[1], heap="512m") as server:
+    print(server.pid, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_server_ends_with_the_process_that_started_it(folder):
+    asked = [sys.executable, "-c", CHILD, str(folder)]
+    run = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert run.stdout.strip().isdecimal(), run.stderr
+    over = time.monotonic() + 60
+    while find_running(folder) is not None:
+        assert time.monotonic() < over
+        time.sleep(0.1)
