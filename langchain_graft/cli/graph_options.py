@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import argparse
 
 SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
-GRAPH_FILE = "graph.sqlite"
 
 
 def add_graph(parser: argparse.ArgumentParser, *, kb: bool = True) -> None:
@@ -41,9 +40,11 @@ def open_graph(spec: str | None, folder: Path | None) -> Any:
     if not (spec or folder):
         msg = "Say which graph: --kb FOLDER for a knowledge base's own, or --graph URI"
         raise ValueError(msg)
-    path = Path(spec) if spec else Path(str(folder)) / GRAPH_FILE
+    from langchain_graft.knowledge_base.manifest import GRAPH  # noqa: PLC0415
+
+    path = Path(spec) if spec else Path(str(folder)) / GRAPH
     if path.is_dir():
-        path /= GRAPH_FILE
+        path /= GRAPH
     if not path.exists():
         msg = (
             f"There is no graph {str(path)!r}. Build one from the documents: "
