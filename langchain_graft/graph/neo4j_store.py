@@ -20,9 +20,8 @@ from langchain_graft.graph.neo4j_read import (
 )
 from langchain_graft.graph.neo4j_schema import reading_schema
 from langchain_graft.graph.neo4j_write import adding, removing, setting_up
+from langchain_graft.graph.read_result import ROW_LIMIT, TIMEOUT_SECONDS
 from langchain_graft.graph.reading_rows import (
-    ROW_LIMIT,
-    TIMEOUT_SECONDS,
     ReadLimits,
     aexplain_statement,
     aread_rows,

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+TIMEOUT_SECONDS = 30.0
+"""How long a statement that reads may take."""
+ROW_LIMIT = 100
+"""Most rows of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReadResult:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from langchain_graft.graph.neo4j_connection import Neo4jConnection
 
-TIMEOUT_SECONDS = 30.0
-ROW_LIMIT = 100
 BYTE_LIMIT = 1_000_000
 _FETCHED = 200
 

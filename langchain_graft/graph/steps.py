@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from langchain_core.runnables.config import run_in_executor
 
 from langchain_graft.errors import GraftError
+from langchain_graft.graph.read_result import ROW_LIMIT, TIMEOUT_SECONDS
 from langchain_graft.models.compute import compute_pool
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from langchain_graft.graph.schema import Schema
 
 Done = TypeVar("Done")
-READ_SECONDS = 30.0
 
 
 class ReadableGraph(Protocol):
@@ -37,8 +37,8 @@ class ReadableGraph(Protocol):
         cypher: str,
         parameters: Mapping[str, Any] | None = None,
         *,
-        timeout_seconds: float = READ_SECONDS,
-        row_limit: int = 100,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        row_limit: int = ROW_LIMIT,
     ) -> ReadResult:
         """Rows of a statement that only reads; any other is refused."""
 
@@ -47,8 +47,8 @@ class ReadableGraph(Protocol):
         cypher: str,
         parameters: Mapping[str, Any] | None = None,
         *,
-        timeout_seconds: float = READ_SECONDS,
-        row_limit: int = 100,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        row_limit: int = ROW_LIMIT,
     ) -> ReadResult:
         """Like `read`."""
 
@@ -66,8 +66,8 @@ class Read:
 
     cypher: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    timeout_seconds: float = READ_SECONDS
-    row_limit: int = 100
+    timeout_seconds: float = TIMEOUT_SECONDS
+    row_limit: int = ROW_LIMIT
 
 
 @dataclass(frozen=True)
@@ -96,18 +96,18 @@ def run_steps(
     config: RunnableConfig | None = None,
 ) -> Done:
     """Fetch what the steps ask for, one after another, until they are done."""
-    send: Callable[[], Any] = lambda: next(steps)  # noqa: E731
+    came: Any = None
+    error: GraftError | None = None
     while True:
         try:
-            need = send()
+            need = steps.throw(error) if error else steps.send(came)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        error = None
         try:
-            came: Any = _fetch(need, graph, model, config)
-        except GraftError as error:
-            send = _throwing(steps, error)
-        else:
-            send = _sending(steps, came)
+            came = _fetch(need, graph, model, config)
+        except GraftError as raised:
+            error = raised
 
 
 async def arun_steps(
@@ -118,26 +118,18 @@ async def arun_steps(
     config: RunnableConfig | None = None,
 ) -> Done:
     """Like `run_steps`."""
-    send: Callable[[], Any] = lambda: next(steps)  # noqa: E731
+    came: Any = None
+    error: GraftError | None = None
     while True:
         try:
-            need = send()
+            need = steps.throw(error) if error else steps.send(came)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        error = None
         try:
-            came: Any = await _afetch(need, graph, model, config)
-        except GraftError as error:
-            send = _throwing(steps, error)
-        else:
-            send = _sending(steps, came)
-
-
-def _sending(steps: Steps[Any], came: Any) -> Callable[[], Any]:
-    return lambda: steps.send(came)
-
-
-def _throwing(steps: Steps[Any], error: GraftError) -> Callable[[], Any]:
-    return lambda: steps.throw(error)
+            came = await _afetch(need, graph, model, config)
+        except GraftError as raised:
+            error = raised
 
 
 def _fetch(
