@@ -5,24 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from langchain_graft.graph.store import GraphStore
+from langchain_graft.graph.whole_graph import PagedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from langchain_graft.graph.types import GraphDocument
+    from collections.abc import Callable
 
 BATCH = 200
 
 
 @runtime_checkable
-class CopyableStore(GraphStore, Protocol):
+class CopyableStore(GraphStore, PagedStore, Protocol):
     """A store that gives back what was put in, chunk by chunk."""
-
-    def chunk_ids(self, *, after: str = "", limit: int = 100) -> list[str]:
-        """Ids of chunks in their order, those behind `after`."""
-
-    def graph_documents(self, chunk_ids: Sequence[str]) -> list[GraphDocument]:
-        """What chunks say, as `add` took it; chunks that are not there are left out."""
 
 
 def copy_graph(

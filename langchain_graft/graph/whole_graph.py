@@ -23,7 +23,7 @@ class PagedStore(Protocol):
         """Ids of chunks in their order, those behind `after`."""
 
     def graph_documents(self, chunk_ids: Sequence[str]) -> list[GraphDocument]:
-        """What these chunks say."""
+        """What chunks say, as `add` took it; chunks that are not there are left out."""
 
 
 def all_graph_documents(store: PagedStore) -> Iterator[GraphDocument]:
