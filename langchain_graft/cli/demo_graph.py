@@ -60,9 +60,9 @@ def ask_in_cypher(
     """text2cypher: the graph is copied into a Neo4j of its own, and the model writes Cypher."""
     from langchain_graft.chains.text2cypher import create_text2cypher_chain  # noqa: PLC0415
     from langchain_graft.cli.console import progress  # noqa: PLC0415
+    from langchain_graft.graph.copying import copy_graph  # noqa: PLC0415
     from langchain_graft.graph.local_neo4j import LocalNeo4j  # noqa: PLC0415
     from langchain_graft.graph.neo4j_store import Neo4jGraphStore  # noqa: PLC0415
-    from langchain_graft.graph.whole_graph import all_graph_documents  # noqa: PLC0415
 
     with ExitStack() as stack:
         on_progress = stack.enter_context(progress())
@@ -71,6 +71,6 @@ def ask_in_cypher(
             closing(Neo4jGraphStore(server.uri, user=server.user, password=server.password))
         )
         source = stack.enter_context(closing(kb.graph))
-        store.add(list(all_graph_documents(source)))
+        copy_graph(source, store)
         answer: dict[str, Any] = ask(create_text2cypher_chain(model, store), CYPHER_QUESTION)
     return answer

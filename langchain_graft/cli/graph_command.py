@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from langchain_graft.cli.options import add_json, positive
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     from langchain_graft.graph.schema import Property, Schema
 
@@ -27,7 +26,6 @@ examples:
   graft graph show "Steve Jobs" --kb my-kb --out graph.html
   graft graph show 乔布斯 --kb my-kb --depth 1 --out graph.png
 """
-_PAGE = 500
 _SHOWN = 60
 _FOUND = 3
 
@@ -110,8 +108,9 @@ def _schema(arguments: argparse.Namespace) -> int:
 
 def _copy(arguments: argparse.Namespace) -> int:
     from langchain_graft.cli.console import OUT, print_json, progress  # noqa: PLC0415
-    from langchain_graft.graph.whole_graph import all_graph_documents  # noqa: PLC0415
+    from langchain_graft.graph.copying import copy_graph  # noqa: PLC0415
 
+    copied = 0
     is_server = arguments.to.partition("://")[0] in SCHEMES
     with (
         closing(open_graph(arguments.graph, arguments.kb)) as source,
@@ -120,23 +119,18 @@ def _copy(arguments: argparse.Namespace) -> int:
         ) as target,
         progress() as on_progress,
     ):
-        copied = 0
-        for page in _batched(all_graph_documents(source), _PAGE):
-            target.add(page)
-            copied += len(page)
-            on_progress("copy", copied, None)
+
+        def tell(seen: int) -> None:
+            nonlocal copied
+            copied = seen
+            on_progress("copy", seen, None)
+
+        copy_graph(source, target, on_progress=tell)
     if arguments.json:
         print_json({"copied": copied, "to": arguments.to})
     else:
         OUT.print(f"Copied to {arguments.to}: what {copied} passages say")
     return 0
-
-
-def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """The items in lists of a size, the last one perhaps shorter."""
-    left = iter(items)
-    while part := list(islice(left, size)):
-        yield part
 
 
 def _export(arguments: argparse.Namespace) -> int:
