@@ -88,9 +88,9 @@ class ReplyCache(BaseCache):
 
 
 def _beside_the_models() -> Path:
-    from langchain_graft.models.pull import models_folder  # noqa: PLC0415 (needs an extra)
+    from langchain_graft.models.cache_folder import cache_folder  # noqa: PLC0415 (needs an extra)
 
-    return models_folder().parent / "replies.sqlite"
+    return cache_folder() / "replies.sqlite"
 
 
 def with_reply_cache(model: BaseChatModel, cache: BaseCache) -> BaseChatModel:

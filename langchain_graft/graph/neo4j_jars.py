@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import tempfile
@@ -16,15 +15,13 @@ from typing import TYPE_CHECKING
 from langchain_graft.errors import DownloadError, LocalNeo4jError, MissingExtraError
 
 try:
-    import filelock
-    import platformdirs
-
+    from langchain_graft.models.cache_folder import cache_folder, pull_lock
     from langchain_graft.models.download import fetch, require_space
 except ImportError as error:
     raise MissingExtraError("neo4j-local") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from langchain_graft.models.pull import OnProgress
 
@@ -32,7 +29,6 @@ PLUGINS = {"apoc": ("org.neo4j.procedure:apoc-core", "org.neo4j.procedure:apoc-c
 """Plugins by name: the Maven projects whose version is Neo4j's; jgo leaves out the second."""
 REPOSITORY = "https://repo.maven.apache.org/maven2"
 PARALLEL_DOWNLOADS = 8
-LOCK_TIMEOUT_SECONDS = 3600.0
 _SPACE_BYTES = 200_000_000
 
 
@@ -49,9 +45,8 @@ class Jar:
 
 
 def neo4j_folder() -> Path:
-    """Where Neo4j's files are kept: below `LANGCHAIN_GRAFT_CACHE`, or the platform's cache."""
-    named = os.environ.get("LANGCHAIN_GRAFT_CACHE")
-    return (Path(named) if named else platformdirs.user_cache_path("langchain-graft")) / "neo4j"
+    """Where Neo4j's files are kept: below `cache_folder`."""
+    return cache_folder() / "neo4j"
 
 
 def pinned_versions() -> list[str]:
@@ -84,7 +79,7 @@ def pull_neo4j(
         jars = _pinned(version, plugins) or _kept(folder, version, plugins)
         if jars and all((folder / "jars" / jar.path).is_file() for jar in jars):
             return [folder / "jars" / jar.path for jar in jars]
-        with _locked(folder / "pull.lock"):
+        with pull_lock(folder / "pull.lock"):
             jars = jars or _resolve(folder, version, plugins, on_progress)
             return _Pull(folder / "jars", jars, f"pull neo4j {version}", on_progress).run()
     except OSError as error:
@@ -185,16 +180,6 @@ def _ignore(_: int) -> None:
 
 def _repository() -> str:
     return os.environ.get("LANGCHAIN_GRAFT_MAVEN", REPOSITORY).rstrip("/")
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    try:
-        with filelock.FileLock(path, timeout=LOCK_TIMEOUT_SECONDS):
-            yield
-    except filelock.Timeout as error:
-        msg = f"Another process has been pulling for an hour; if it is dead, remove {str(path)!r}"
-        raise DownloadError(msg) from error
 
 
 class _Pull:

