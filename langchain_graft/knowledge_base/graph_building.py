@@ -18,6 +18,7 @@ from langchain_graft.graph.entity_resolution.resolver import ResolutionSettings,
 from langchain_graft.graph.extraction_reply import read_claims
 from langchain_graft.graph.extraction_schema import schema_from_json, schema_to_json
 from langchain_graft.knowledge_base.graph_journal import ExtractionRecord
+from langchain_graft.models.pull import OnProgress, tell_nobody
 from langchain_graft.models.tokens import estimate_tokens
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from langchain_graft.graph.store import GraphStore
     from langchain_graft.graph.types import GraphDocument
     from langchain_graft.knowledge_base.journal import ChunkRecord, Journal
-    from langchain_graft.models.pull import OnProgress
 
 DEFAULT_MAX_CONCURRENCY = 2
 """Calls at the same time; a local model has no more hands."""
@@ -116,7 +116,7 @@ class GraphBuilding:
             raise ValueError(msg)
         self._journal = journal
         self._asking = extractor
-        self._tell = on_progress or _tell_nobody
+        self._tell = on_progress or tell_nobody
         self._at_once = max_concurrency
         self.report = GraphReport()
 
@@ -394,7 +394,3 @@ def _plain(document: GraphDocument) -> Mapping[str, Any]:
 def _digest(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _tell_nobody(label: str, done: int, total: int | None) -> None:
-    pass

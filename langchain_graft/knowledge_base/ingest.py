@@ -17,6 +17,7 @@ from langchain_graft.knowledge_base.manifest import JOURNAL, Manifest
 from langchain_graft.knowledge_base.names import belongs, source_names
 from langchain_graft.knowledge_base.publishing import Publisher
 from langchain_graft.knowledge_base.reader_pool import ReaderPool
+from langchain_graft.models.pull import OnProgress, tell_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from langchain_graft.knowledge_base.reading import Chunker, Read, ReadChunk
     from langchain_graft.knowledge_base.sources import FileSource, Found, RecordSource
-    from langchain_graft.models.pull import OnProgress
 
 
 class Ingestion:
@@ -48,7 +48,7 @@ class Ingestion:
     ) -> None:
         self._chunker = chunker
         self._report = IngestReport()
-        self._tell = on_progress or _tell_nobody
+        self._tell = on_progress or tell_nobody
         self._journal = Journal(folder / JOURNAL)
         self._publisher = Publisher(
             folder,
@@ -249,7 +249,3 @@ def chunk_records(
 
 def _processes(files: int) -> int | None:
     return 1 if files <= 2 else None  # noqa: PLR2004
-
-
-def _tell_nobody(label: str, done: int, total: int | None) -> None:
-    pass

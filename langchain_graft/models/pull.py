@@ -45,6 +45,10 @@ class OnProgress(Protocol):
         ...
 
 
+def tell_nobody(label: str, done: int, total: int | None) -> None:
+    """An `OnProgress` for those who need not know."""
+
+
 def models_folder() -> Path:
     """Where models are kept: below `cache_folder`."""
     return cache_folder() / "models"
