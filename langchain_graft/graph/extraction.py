@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from langchain_graft.graph.prompts import (
 )
 from langchain_graft.language import language_of
 from langchain_graft.models.asking import ask_aside, require_variables
+from langchain_graft.models.digest import digest_of
 from langchain_graft.models.tokens import estimate_tokens
 from langchain_graft.source_text import source_text
 
@@ -155,7 +155,7 @@ class Extractor:
 
     def _make_digest(self, model: BaseChatModel, max_tokens: int) -> str:
         probe = {"document": "", "schema": self._schema_text, "examples": [], "again": []}
-        parts = [
+        return digest_of(
             _VERSION,
             model._llm_type,  # noqa: SLF001  # as langchain_core's own cache keys do
             model._identifying_params,  # noqa: SLF001
@@ -164,9 +164,7 @@ class Extractor:
             self.strict,
             self._output,
             max_tokens,
-        ]
-        text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        )[:16]
 
 
 def create_extraction_chain(

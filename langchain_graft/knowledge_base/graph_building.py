@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_core.documents import Document
 
@@ -18,11 +16,12 @@ from langchain_graft.graph.entity_resolution.resolver import ResolutionSettings,
 from langchain_graft.graph.extraction_reply import read_claims
 from langchain_graft.graph.extraction_schema import schema_from_json, schema_to_json
 from langchain_graft.knowledge_base.graph_journal import ExtractionRecord
+from langchain_graft.models.digest import digest_of
 from langchain_graft.models.pull import OnProgress, tell_nobody
 from langchain_graft.models.tokens import estimate_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
@@ -193,15 +192,13 @@ class GraphBuilding:
         strict = self._extractor.schema if self._extractor.strict else None
         self._journal.graph.set_schema(schema_to_json(strict) if strict else "")
         raw = self._raw()
-        merges = {
-            pair: was_undone for pair, (_, was_undone) in self._journal.graph.merges().items()
-        }
+        before = self._journal.graph.merges()
         found = resolve_entities(
             raw,
             embeddings=embeddings,
             model=model,
             settings=resolution,
-            undone=[pair for pair, was_undone in merges.items() if was_undone],
+            undone=[pair for pair, (_, was_undone) in before.items() if was_undone],
             known=self._journal.graph.same_entity(),
         )
         self._journal.graph.keep_same_entity(found.answers)
@@ -228,7 +225,7 @@ class GraphBuilding:
     def republish(self, store: GraphStore, *, name: str = OWN_STORE) -> None:
         """Put the graph into the store by the merges in the journal that were not undone."""
         raw = self._raw()
-        kept = [Merge(**merge) for merge, undone in self._merge_rows() if not undone]
+        kept = merges_in(self._journal)
         self._put(store, name, Resolution(merges=tuple(kept)).apply(raw))
         self.report.merges = len(kept)
 
@@ -238,9 +235,6 @@ class GraphBuilding:
             msg = "Made without an extractor, which this needs"
             raise TypeError(msg)
         return self._asking
-
-    def _merge_rows(self) -> list[tuple[dict[str, Any], bool]]:
-        return [(dict(merge), undone) for merge, undone in self._journal.graph.merges().values()]
 
     def _waiting(self) -> tuple[list[ChunkRecord], set[str]]:
         """The indexed chunks, and the ids of those that the model has read, as they are now."""
@@ -261,7 +255,7 @@ class GraphBuilding:
     def _key(self, chunk: ChunkRecord) -> str:
         given = [self._extractor.digest, chunk.text]
         given += [str(chunk.metadata.get(key)) for key in ("title", "heading", "question")]
-        return _digest(given)
+        return digest_of(*given)
 
     def _extract_all(self, chunks: Sequence[ChunkRecord]) -> Iterator[ExtractionRecord]:
         """What becomes of chunks, as they are done; few are asked about at a time."""
@@ -357,7 +351,7 @@ class GraphBuilding:
             self._journal.graph.take(name, unsure)
             held = {chunk: where for chunk, where in held.items() if chunk not in unsure}
             self.report.removed = len(gone)
-        digests = {chunk: _digest(_plain(one)) for chunk, one in wanted.items()}
+        digests = {chunk: _digest(one) for chunk, one in wanted.items()}
         todo = [chunk for chunk in wanted if held.get(chunk, ("", ""))[1] != digests[chunk]]
         self._tell("graph", 0, len(todo))
         for start in range(0, len(todo), BATCH):
@@ -372,6 +366,12 @@ class GraphBuilding:
             self._tell("graph", start + len(batch), len(todo))
 
 
+def merges_in(journal: Journal) -> list[Merge]:
+    """The merges of entities that were not undone."""
+    rows = journal.graph.merges().values()
+    return [Merge(**merge) for merge, undone in rows if not undone]
+
+
 def _document(chunk: ChunkRecord) -> Document:
     """A chunk as the model and the store see it."""
     metadata = {**chunk.metadata, "source_id": chunk.source_id, "chunk_index": chunk.ordinal}
@@ -382,15 +382,10 @@ def _source_of(document: GraphDocument) -> str:
     return str(document.source.metadata["source_id"])
 
 
-def _plain(document: GraphDocument) -> Mapping[str, Any]:
-    return {
-        "nodes": [asdict(node) for node in document.nodes],
-        "relationships": [asdict(one) for one in document.relationships],
-        "text": document.source.page_content,
-        "metadata": document.source.metadata,
-    }
-
-
-def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _digest(document: GraphDocument) -> str:
+    return digest_of(
+        [asdict(node) for node in document.nodes],
+        [asdict(one) for one in document.relationships],
+        document.source.page_content,
+        document.source.metadata,
+    )

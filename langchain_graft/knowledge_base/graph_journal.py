@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlite3
@@ -157,7 +157,7 @@ class GraphJournal:
                 ((store, chunk) for chunk in chunks),
             )
 
-    def merges(self) -> dict[Pair, tuple[dict[str, object], bool]]:
+    def merges(self) -> dict[Pair, tuple[dict[str, Any], bool]]:
         """The merges of entities, and whether each was undone."""
         rows = self._database.execute(
             "SELECT left_id, right_id, merge, undone FROM graph_merges ORDER BY left_id, right_id"

@@ -332,14 +332,10 @@ class KnowledgeBase:
 
     def merges(self) -> list[Merge]:
         """Which entities of the graph were taken for one, why, and how sure that was."""
-        from langchain_graft.graph.entity_resolution import Merge  # noqa: PLC0415
+        from langchain_graft.knowledge_base.graph_building import merges_in  # noqa: PLC0415
 
-        journal = Journal(self.folder / JOURNAL)
-        try:
-            rows = journal.graph.merges().values()
-            return [Merge(**merge) for merge, undone in rows if not undone]  # type: ignore[arg-type]
-        finally:
-            journal.close()
+        with closing(Journal(self.folder / JOURNAL)) as journal:
+            return merges_in(journal)
 
     def undo_merge(self, merge: Merge) -> None:
         """Take two entities apart again, for good; the graph is as if they had never been merged.

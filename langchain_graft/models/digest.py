@@ -71,6 +71,6 @@ def _names(embeddings: Embeddings, attributes: Sequence[str]) -> dict[str, str]:
 
 
 def digest_of(*parts: object) -> str:
-    """32 hexadecimal digits of JSON values."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    """32 hexadecimal digits of JSON values; what is none counts by its text."""
+    text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
