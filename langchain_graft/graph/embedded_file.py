@@ -106,7 +106,7 @@ class GraphFile:
                 raise
 
     def close(self) -> None:
-        """Close the file; what is being read is read to its end."""
+        """Close the file; what is being read is read to its end. The next use opens it again."""
         with self._lock:
             self._closed = True
             while self._idle:
@@ -130,9 +130,10 @@ class GraphFile:
 
     def _taken(self) -> sqlite3.Connection:
         with self._lock:
-            if self._closed:
-                msg = f"{self.name} was closed: open it again"
+            if self._closed and self._path is None:
+                msg = f"{self.name} was closed, and is gone with all that it held"
                 raise GraphError(msg)
+            self._closed = False
             if self._idle:
                 return self._idle.pop()
         return self._open()

@@ -161,7 +161,7 @@ class EmbeddedGraphStore:
             return said_by(database, chunk_ids)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; the next use opens it again."""
         self._file.close()
 
     async def aschema(self, *, refresh: bool = False) -> Schema:

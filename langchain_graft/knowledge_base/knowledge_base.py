@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
@@ -72,6 +73,8 @@ class KnowledgeBase:
         self.folder = folder
         self.embeddings = embeddings
         self._live = LiveIndexes(folder, embeddings)
+        self._lock = threading.Lock()
+        self._graph: EmbeddedGraphStore | None = None
 
     @classmethod
     def create(
@@ -152,8 +155,9 @@ class KnowledgeBase:
         return cls(folder, embedder)
 
     def close(self) -> None:
-        """Close the indexes; searches that are under way end first."""
+        """Close indexes and graph; searches that are under way end first."""
         self._live.close()
+        self._close_graph()
 
     def ingest(self, *paths: Path | str, on_progress: OnProgress | None = None) -> IngestReport:
         """Bring the knowledge base up to date with files and folders.
@@ -282,7 +286,10 @@ class KnowledgeBase:
         """Its own graph, in `graph.sqlite`; empty until `build_graph` has run."""
         from langchain_graft.graph.embedded_store import EmbeddedGraphStore  # noqa: PLC0415
 
-        return EmbeddedGraphStore(self.folder / GRAPH, embeddings=self.embeddings)
+        with self._lock:
+            if self._graph is None:
+                self._graph = EmbeddedGraphStore(self.folder / GRAPH, embeddings=self.embeddings)
+            return self._graph
 
     def build_graph(  # noqa: PLR0913  # what the model reads, where it goes, how fast
         self,
@@ -378,8 +385,14 @@ class KnowledgeBase:
             return
         if not (self.folder / GRAPH).exists():
             building.start_over()
+            self._close_graph()
         with closing(self.graph) as own:
             building.publish(own, embeddings=self.embeddings)
+
+    def _close_graph(self) -> None:
+        with self._lock:
+            if self._graph:
+                self._graph.close()
 
     @property
     def weakness(self) -> Weakness | None:

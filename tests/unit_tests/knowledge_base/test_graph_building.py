@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -167,6 +168,25 @@ def test_merges_are_told_and_can_be_undone(kb, documents, write, writer):
     assert names(kb).count("Jobs") == 2
     with pytest.raises(ValueError, match="No merge of"):
         kb.undo_merge(jobs.__class__(**{**jobs.__dict__, "left": "x"}))
+
+
+def open_files(folder):
+    found = (path.resolve() for path in Path("/proc/self/fd").iterdir())
+    return {path.name for path in found if path.parent == folder.resolve()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_its_graph_is_opened_once_and_closed_with_it(kb, documents, write, writer):
+    write("a.md", "# A\n\nJobs founded Apple. It made computers.")
+    kb.ingest(documents)
+    kb.build_graph(writer.model)
+    retriever = kb.retriever("graph")
+    assert kb.graph is kb.graph is retriever.store
+    assert retriever.invoke("Jobs")
+    assert "graph.sqlite" in open_files(kb.folder)
+    kb.close()
+    assert open_files(kb.folder) == set()
+    assert retriever.invoke("Jobs")
 
 
 def names(kb):
