@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from typing import TYPE_CHECKING, Any, Unpack
 
 from langchain_core.documents import Document
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables.config import run_in_executor
 
 from langchain_graft.chains.prompts import COMMUNITY_POINTS_PROMPT
 from langchain_graft.chains.rag import RagSettings, create_grounded_stages
@@ -19,7 +21,7 @@ from langchain_graft.models.asking import ask_aside, require_variables
 from langchain_graft.source_text import source_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.prompts import BasePromptTemplate
@@ -37,7 +39,7 @@ _NOTHING = re.compile(r"\W*(?:none|nothing|无|没有)\W*", re.IGNORECASE)
 
 def create_graph_overview_chain(
     model: BaseChatModel,
-    summaries: Sequence[Document],
+    summaries: Sequence[Document] | Callable[[], Sequence[Document]],
     *,
     most_calls: int = MOST_CALLS,
     per_call: int = PER_CALL,
@@ -54,7 +56,8 @@ def create_graph_overview_chain(
 
     Args:
         model: Any chat model; it is asked at most `most_calls` + 2 times.
-        summaries: By `create_community_summaries`.
+        summaries: By `create_community_summaries`; or what gives them, called with the first
+            question.
         most_calls: Most calls of the map step.
         per_call: Summaries that one of them sees.
         points_prompt: With the variables `sources` and `input`.
@@ -68,9 +71,17 @@ def create_graph_overview_chain(
         raise ValueError(msg)
     require_variables(points_prompt, "sources", "input")
     ask = points_prompt | ask_aside(model, max_tokens=_POINT_TOKENS) | StrOutputParser()
-    listed = list(summaries)
+    lock = threading.Lock()
+    known: list[Document] = []
+
+    def all_summaries() -> list[Document]:
+        with lock:
+            if not known:
+                known.extend(summaries() if callable(summaries) else summaries)
+            return known
 
     def groups(question: str) -> list[list[Document]]:
+        listed = all_summaries()
         shares = word_relevance(question, [_text(one) for one in listed])
         order = sorted(range(len(listed)), key=lambda n: (-shares[n], n))
         first = [listed[n] for n in order[: most_calls * per_call]]
@@ -93,7 +104,7 @@ def create_graph_overview_chain(
         return _points(parts, replies)
 
     async def apoints(question: str, config: RunnableConfig) -> list[Document]:
-        parts = groups(question)
+        parts = await run_in_executor(None, groups, question)
         replies = await ask.abatch(asked(question, parts), {**config, "max_concurrency": _AT_ONCE})
         return _points(parts, replies)
 

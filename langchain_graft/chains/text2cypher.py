@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableBranch, RunnableConfig, RunnableLambda
 
 from langchain_graft.chains.answer import create_answer_step
 from langchain_graft.chains.inputs import question_of
@@ -48,6 +48,7 @@ def create_text2cypher_chain(  # noqa: PLR0913 (each is a choice of its own)
     embeddings: Embeddings | None = None,
     cypher_prompt: BasePromptTemplate[Any] | None = None,
     cypher_settings: Text2CypherSettings | None = None,
+    otherwise: Runnable[Any, Any] | None = None,
     **settings: Unpack[RagSettings],
 ) -> Runnable[str | RagInput, RagOutput]:
     """A chain that answers a question from the rows of a Cypher statement, which a model writes.
@@ -67,6 +68,7 @@ def create_text2cypher_chain(  # noqa: PLR0913 (each is a choice of its own)
         embeddings: Ranks the schema's labels by meaning; None: by words.
         cypher_prompt: Another prompt for the statement; None: `CYPHER_PROMPT`.
         cypher_settings: Limits of the statement, and what is done to it.
+        otherwise: A chain that answers where there are no rows; None: the answer says so.
         settings: As for `create_rag_chain`; `prompt` may use `cypher`, too, and `check` is None
             unless one is given.
 
@@ -97,11 +99,20 @@ def create_text2cypher_chain(  # noqa: PLR0913 (each is a choice of its own)
     )
     refusing: Runnable[Any, Any] = RunnableLambda(_refused, name="refuse")
 
+    def is_left(state: Mapping[str, Any]) -> bool:
+        return otherwise is not None and not state["rows"]
+
     def ending(state: Mapping[str, Any]) -> tuple[Runnable[Any, Any], Mapping[str, Any]]:
+        if otherwise is not None and is_left(state):
+            return otherwise, state
         return (answering if state["context"] else refusing), state
 
+    nothing: Runnable[Any, dict[str, Any]] = RunnableLambda(lambda _: {})
     return create_staged_chain(
-        _create_reading(retriever), packing, last=ending, name="text2cypher_chain"
+        _create_reading(retriever),
+        RunnableBranch((is_left, nothing), packing),
+        last=ending,
+        name="text2cypher_chain",
     )
 
 

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_graft.cli.graph_chains import GRAPH_CHAINS
 from langchain_graft.cli.options import (
     add_answering,
     add_json,
@@ -28,6 +29,7 @@ examples:
   graft ask "Where was the founder of MITS born?" --kb my-kb --chain auto
   graft ask "What have Pixar and NeXT to do with each other?" --kb my-kb --chain graph
   graft ask "Who acted in the most films?" --chain text2cypher --graph bolt://localhost:7687
+  graft ask "What are the main themes?" --kb my-kb --chain overview
 """
 
 
@@ -51,10 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     as_input(arguments.question)
     over_graph = arguments.chain == "text2cypher" or (
-        arguments.chain == "graph" and arguments.graph
+        arguments.chain in GRAPH_CHAINS and arguments.graph
     )
     if not (arguments.kb or over_graph):
-        msg = "Say which knowledge base: --kb FOLDER (or --chain graph|text2cypher --graph URI)"
+        named = "|".join(GRAPH_CHAINS)
+        msg = f"Say which knowledge base: --kb FOLDER (or --chain {named} --graph URI)"
         raise ValueError(msg)
     with progress() as on_progress:
         kb = open_filled(arguments.kb, on_progress) if arguments.kb else None

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from langchain_graft.cli.graph_options import add_graph, open_graph, open_neo4j
+from langchain_graft.cli.graph_chains import GRAPH_CHAINS, default_router, graph_chain
+from langchain_graft.cli.graph_options import add_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ ANSWER_TOKENS = 256
 RETRIEVERS = ("vector", "bm25", "hybrid")
 REWRITING = ("fusion", "adaptive")
 """More of them, for measuring: `graft ask --chain rag-fusion` is what people ask."""
-CHAINS = ("rag", "rag-fusion", "step-back", "multi-step", "graph", "text2cypher", "auto")
+CHAINS = ("rag", "rag-fusion", "step-back", "multi-step", *GRAPH_CHAINS, "auto")
 
 
 def add_kb(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +54,8 @@ def add_answering(
         default="rag",
         help="how it is answered: the question looked up (rag), also in other words (rag-fusion) "
         "or more generally (step-back), question by question (multi-step), along a graph's "
-        "relationships (graph), by a statement to Neo4j (text2cypher), or what suits it (auto) "
-        "(default: rag)",
+        "relationships (graph), by a statement to Neo4j (text2cypher), over summaries of a whole "
+        "graph (overview), or what suits it (auto) (default: rag)",
     )
     add_graph(parser, kb=False)
     parser.add_argument(
@@ -129,34 +130,18 @@ def make_chain(
         "rag-fusion": chains.create_rag_fusion_chain,
         "step-back": chains.create_step_back_chain,
         "multi-step": chains.create_multi_step_chain,
-        "auto": chains.create_default_router,
     }
     settings: dict[str, Any] = {"context_tokens": arguments.context_tokens}
-    if arguments.chain == "text2cypher":
-        from langchain_graft.chains.text2cypher import create_text2cypher_chain  # noqa: PLC0415
-
-        return create_text2cypher_chain(model, open_neo4j(arguments.graph))
     if kb is None:
-        return _graph_chain(arguments, model, None, settings)
+        return graph_chain(arguments, model, None, settings)
     retriever = make_retriever(arguments, kb, k=arguments.k, load=lambda: model)
-    if arguments.chain == "graph":
-        return _graph_chain(arguments, model, retriever, settings)
+    if arguments.chain in GRAPH_CHAINS:
+        return graph_chain(arguments, model, retriever, settings)
+    if arguments.chain == "auto":
+        return default_router(arguments, model, retriever, settings)
     if arguments.chain == "rag-fusion" and isinstance(retriever, FusionRetriever):
         settings["weakness"] = kb.weakness  # as it was measured: in hybrid search
     return create[arguments.chain](model, retriever, **settings)
-
-
-def _graph_chain(
-    arguments: argparse.Namespace,
-    model: BaseChatModel,
-    retriever: IndexRetriever | FusionRetriever | None,
-    settings: dict[str, Any],
-) -> Runnable[Any, Any]:
-    from langchain_graft.chains import create_graph_rag_chain  # noqa: PLC0415
-    from langchain_graft.graph import GraphRetriever  # noqa: PLC0415
-
-    graph = GraphRetriever(store=open_graph(arguments.graph, arguments.kb), k=arguments.k)
-    return create_graph_rag_chain(model, graph, retriever=retriever, **settings)
 
 
 def retriever_kind(arguments: argparse.Namespace) -> str:

@@ -118,6 +118,19 @@ def _text2cypher(model, retriever, **settings):
     return create_text2cypher_chain(model, FactGraph(retriever), **settings)
 
 
+class RowlessGraph(FactGraph):
+    """A graph that holds nothing of it."""
+
+    def _rows(self, cypher, documents):
+        return super()._rows(cypher, [])
+
+
+def _rows_or_passages(model, retriever, **settings):
+    passages = create_rag_chain(model, retriever, **settings)
+    graph = RowlessGraph(retriever=RunnableLambda(lambda _: []))
+    return create_text2cypher_chain(model, graph, otherwise=passages, **settings)
+
+
 CHAINS = {
     "rag": (create_rag_chain, set()),
     "conversational": (create_conversational_rag_chain, {"question"}),
@@ -129,6 +142,7 @@ CHAINS = {
     "router": (_routed, {"route"}),
     "default router": (create_default_router, {"route"}),
     "text2cypher": (_text2cypher, {"cypher", "parameters", "rows", "repairs"}),
+    "rows or passages": (_rows_or_passages, {"cypher", "parameters", "rows", "repairs"}),
 }
 
 

@@ -60,6 +60,17 @@ async def test_nothing_to_the_point_is_a_refusal(run):
     assert output["answer"] == "文档中没有找到答案。"
 
 
+async def test_summaries_are_made_with_the_first_question_and_once(run):
+    made = []
+    chain = create_graph_overview_chain(
+        ScriptedChatModel(reply=reply), lambda: made.append(1) or SUMMARIES, per_call=1
+    )
+    assert made == []
+    for _ in range(2):
+        assert (await run(chain, "Who made computers?"))["citations"][0]["verified"]
+    assert made == [1]
+
+
 def test_without_summaries_it_says_how_to_make_them():
     with pytest.raises(ValueError, match="create_community_summaries"):
         create_graph_overview_chain(ScriptedChatModel(), [])
