@@ -88,6 +88,14 @@ def identifying_property(node: NodeType) -> Property | None:
     return max(node.properties, key=lambda one: _identifies(one, node), default=None)
 
 
+def is_code(name: str) -> bool:
+    """Whether a property is a key rather than a name: `id`, `supplierID`, `country_code`."""
+    return (
+        re.search(r"(?:^|[a-z_])(?:ID|Id|Code|Key)$|^(?:id|code|key)$|_(?:id|code|key)$", name)
+        is not None
+    )
+
+
 def _only_counted(question: str) -> bool:
     """`top 5 products that are discontinued`: "top" that ranks by nothing."""
     rest = re.sub(

@@ -6,7 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from langchain_graft.graph.cypher.aggregation import AGGREGATES, aggregates_in, normal
-from langchain_graft.graph.cypher.asked import identifying_property, is_ranking, limit_asked, wanted
+from langchain_graft.graph.cypher.asked import (
+    identifying_property,
+    is_code,
+    is_ranking,
+    limit_asked,
+    wanted,
+)
 from langchain_graft.graph.cypher.edits import Repaired, edited
 from langchain_graft.graph.cypher.resolve import variable_labels
 from langchain_graft.graph.cypher.statement import read_statement
@@ -16,6 +22,9 @@ if TYPE_CHECKING:
     from langchain_graft.graph.cypher.statement import Clause, Item, NodePattern, Statement
     from langchain_graft.graph.schema import Schema
 
+_CODE_ASKED = re.compile(
+    r"\b(?:ids?|codes?|keys?|numbers?|identifiers?)\b|编号|代码|号码", re.IGNORECASE
+)
 _DIRECTION = re.compile(r"\s+(?:ASC|DESC|ASCENDING|DESCENDING)\s*$", re.IGNORECASE)
 
 
@@ -62,6 +71,29 @@ def mend_node_columns(cypher: str, schema: Schema, question: str) -> Repaired:
             mended if _order_holds(mended) else cypher, note if _order_holds(mended) else ()
         )
     return Repaired(cypher)
+
+
+def mend_code_columns(cypher: str, schema: Schema, question: str) -> Repaired:
+    """`s.supplierID` says little to who did not ask for it: the name stands there instead."""
+    statement = read_statement(cypher)
+    last = _plain_return(statement)
+    if last is None or _CODE_ASKED.search(question):
+        return Repaired(cypher)
+    items = statement.items(last)
+    told = {item.text for item in items}
+    edits = []
+    for item in items:
+        variable, _, name = item.text.partition(".")
+        labels = variable_labels(statement, schema).get(variable, ())
+        node = schema.node(labels[0]) if labels else None
+        best = identifying_property(node) if node else None
+        if best and is_code(name) and not is_code(best.name) and best.type == "STRING":
+            text = f"{variable}.{escaped_name(best.name)}"
+            if text not in told:
+                edits.append((item.start, item.start + len(item.text), text))
+    if not edits:
+        return Repaired(cypher)
+    return Repaired(edited(cypher, edits), ("columns: names instead of codes",))
 
 
 def mend_lonely_properties(cypher: str, schema: Schema, _question: str) -> Repaired:

@@ -59,6 +59,18 @@ def without_condition(cypher: str, condition: Condition) -> str:
     return edited(cypher, [(clause.body, clause.end, f" {left} ")]).strip()
 
 
+def with_condition(cypher: str, text: str, *, at: int) -> str:
+    """The statement with one more condition on the clause that stands at a place."""
+    clauses = read_statement(cypher).clauses
+    n = max(n for n, one in enumerate(clauses) if one.start <= at)
+    following = clauses[n + 1] if n + 1 < len(clauses) else None
+    if following and following.keyword == "WHERE":
+        place = following.body
+        return f"{cypher[:place]} {text} AND{cypher[place:]}"
+    place = len(cypher[: clauses[n].end].rstrip())
+    return f"{cypher[:place]} WHERE {text}{cypher[place:]}"
+
+
 def _parts(statement: Statement, clause: Clause) -> Iterator[tuple[int, int]]:
     inside = [one for one in statement.atoms if clause.body <= one.start < clause.end]
     depth, between, begin = 0, False, 0

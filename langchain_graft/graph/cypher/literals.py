@@ -12,6 +12,7 @@ from langchain_graft.graph.cypher.edits import Repaired
 from langchain_graft.graph.cypher.names import properties_of
 from langchain_graft.graph.cypher.resolve import labels_of, variable_labels
 from langchain_graft.graph.cypher.statement import CLAUSES, NodePattern, read_statement
+from langchain_graft.graph.schema_slice import mentions
 from langchain_graft.wording import content_words, numbers_in
 
 if TYPE_CHECKING:
@@ -111,17 +112,9 @@ def drop_foreign_literals(
     """
     known = {plain(str(one)) for one in allowed}
     notes = []
-    for condition in conditions_of(cypher)[::-1]:
-        text = _only_text(condition, cypher, schema)
-        if text is None:
-            continue
-        if (
-            len(text) >= _SAID_ONCE
-            and sum(text == other for other in _texts(cypher, schema)) > 1
-            and (f" {plain(question)} ".count(f" {text} ") == 1)
-        ):
-            notes.append(f"said once, asked twice: {condition.text} was left out")
-            cypher = without_condition(cypher, condition)
+    while condition := _said_once_asked_twice(cypher, schema, question):
+        notes.append(f"said once, asked twice: {condition.text} was left out")
+        cypher = without_condition(cypher, condition)
     for condition in conditions_of(cypher)[::-1]:
         literals = [
             one
@@ -148,9 +141,20 @@ def _only_text(condition: Condition, cypher: str, schema: Schema) -> str | None:
     return plain(str(inside[0].value))
 
 
-def _texts(cypher: str, schema: Schema) -> list[str]:
-    found = [_only_text(one, cypher, schema) for one in conditions_of(cypher)]
-    return [one for one in found if one]
+def _said_once_asked_twice(cypher: str, schema: Schema, question: str) -> Condition | None:
+    """Of conditions with one text that the question says once: the one that it speaks of least."""
+    words = content_words(question)
+    by_text: dict[str, list[Condition]] = {}
+    for condition in conditions_of(cypher):
+        text = _only_text(condition, cypher, schema) or ""
+        if len(text) >= _SAID_ONCE and f" {plain(question)} ".count(f" {text} ") == 1:
+            by_text.setdefault(text, []).append(condition)
+    twice = next((same for same in by_text.values() if len(same) > 1), [])
+
+    def spoken_of(condition: Condition) -> int:
+        return mentions(re.split(r"[=:]", condition.text)[0].split(".")[-1], words)
+
+    return min(twice[::-1], key=spoken_of, default=None)
 
 
 def has_origin(literal: Literal, question: str, known: Iterable[str] = ()) -> bool:

@@ -83,27 +83,6 @@ def mend_between(cypher: str, _schema: Schema, _question: str) -> Repaired:
     return _repaired(cypher, edits, "BETWEEN was written as two comparisons")
 
 
-def mend_date_parts(cypher: str, schema: Schema, _question: str) -> Repaired:
-    """`YEAR(o.date)` becomes `o.date.year`, or the first four characters where it is a text."""
-    statement = read_statement(cypher)
-    edits: list[Edit] = []
-    for one in re.finditer(r"\b(YEAR|MONTH|DAY)\s*\(\s*(\w+)\.(\w+)\s*\)", cypher, re.IGNORECASE):
-        part, variable, name = one.groups()
-        types = {
-            known.type
-            for label in statement.node_labels.get(variable, ())
-            for known in getattr(schema.node(label), "properties", ())
-            if known.name == name
-        }
-        if types == {"STRING"}:
-            start, length = {"year": (0, 4), "month": (5, 2), "day": (8, 2)}[part.lower()]
-            text = f"toInteger(substring({variable}.{name}, {start}, {length}))"
-        else:
-            text = f"{variable}.{name}.{part.lower()}"
-        edits.append((one.start(), one.end(), text))
-    return _repaired(cypher, edits, "a part of a date was written as Cypher's")
-
-
 def closing(atoms: Sequence[Atom], n: int) -> int | None:
     """The bracket that closes the one at `n`."""
     depth = 0

@@ -12,17 +12,18 @@ from langchain_graft.graph.cypher.aggregation import (
 from langchain_graft.graph.cypher.arrows import mend_arrows, mend_steps
 from langchain_graft.graph.cypher.clause_order import mend_clause_order, mend_missing_return
 from langchain_graft.graph.cypher.columns import (
+    mend_code_columns,
     mend_limit,
     mend_lonely_properties,
     mend_node_columns,
     mend_ranking_columns,
 )
+from langchain_graft.graph.cypher.dates import mend_date_parts, mend_years
 from langchain_graft.graph.cypher.edits import Repair, Repaired
 from langchain_graft.graph.cypher.leftovers import mend_functions, mend_unbound_entries
 from langchain_graft.graph.cypher.names import mend_names
 from langchain_graft.graph.cypher.operators import (
     mend_between,
-    mend_date_parts,
     mend_like,
     mend_operators,
 )
@@ -30,6 +31,12 @@ from langchain_graft.graph.cypher.ordering import mend_direction, mend_grouped_o
 from langchain_graft.graph.cypher.owners import mend_owners
 from langchain_graft.graph.cypher.quotes import mend_quotes
 from langchain_graft.graph.cypher.sameness import drop_needless_ends, mend_same_things
+from langchain_graft.graph.cypher.scope import (
+    mend_bare_properties,
+    mend_conditions_that_bind,
+    mend_lost_variables,
+    mend_with_columns,
+)
 from langchain_graft.graph.cypher.value_types import mend_value_types
 
 if TYPE_CHECKING:
@@ -46,14 +53,25 @@ SYNTAX: tuple[Repair, ...] = (
     mend_between,
     mend_date_parts,
     mend_clause_order,
+    mend_functions,
     mend_aggregated_condition,
     mend_ordering_by_aggregate,
     mend_grouped_ordering,
     mend_unbound_entries,
-    mend_functions,
+    mend_with_columns,
+    mend_lost_variables,
+    mend_conditions_that_bind,
 )
 """What Neo4j would not read."""
-SCHEMA: tuple[Repair, ...] = (mend_names, mend_arrows, mend_steps, mend_owners, mend_value_types)
+SCHEMA: tuple[Repair, ...] = (
+    mend_names,
+    mend_arrows,
+    mend_steps,
+    mend_bare_properties,
+    mend_owners,
+    mend_value_types,
+    mend_years,
+)
 """What the graph does not have."""
 QUESTION: tuple[Repair, ...] = (mend_same_things, drop_needless_ends)
 """What the question does not ask for."""
@@ -63,6 +81,7 @@ COLUMNS: tuple[Repair, ...] = (
     mend_ranking_columns,
     mend_lonely_properties,
     mend_node_columns,
+    mend_code_columns,
 )
 """Which rows and columns come out."""
 _MOST_ROUNDS = 4

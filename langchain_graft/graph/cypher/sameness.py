@@ -80,9 +80,7 @@ def drop_needless_ends(cypher: str, schema: Schema, question: str) -> Repaired:
         for first in (False, True):
             one = pattern.relationships[0 if first else -1]
             end, other = (one.left, one.right) if first else (one.right, one.left)
-            if _is_idle(statement, one, end) and _unasked(
-                one, end, other, statement, schema, words
-            ):
+            if is_idle(statement, one, end) and _unasked(one, end, other, statement, schema, words):
                 cut = (end.start, one.end) if first else (one.start, end.end)
                 left = edited(cypher, [(*cut, "")])
                 kept = cypher[other.start : other.end]
@@ -110,7 +108,7 @@ def _in_plain_match(statement: Statement, pattern: Pattern) -> bool:
     return text.count("{") == text.count("}")
 
 
-def _is_idle(statement: Statement, one: RelationshipPattern, end: NodePattern) -> bool:
+def is_idle(statement: Statement, one: RelationshipPattern, end: NodePattern) -> bool:
     """Whether nothing else is said of the step and its end."""
     if end.entries or one.entries:
         return False
@@ -130,6 +128,7 @@ def _unasked(
     kept, gone = labels_of(other, statement, schema), labels_of(end, statement, schema)
     if not kept or not gone or not mentions(kept[0], words) or mentions(gone[0], words):
         return False
+    words = words - content_words(kept[0])  # "suppliers" does not speak of SUPPLIES
     if not one.types or any(mentions(type_.name, words) for type_ in one.types):
         return False
     node = schema.node(gone[0])

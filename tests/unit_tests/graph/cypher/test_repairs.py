@@ -15,17 +15,18 @@ from langchain_graft.graph.cypher.arrows import mend_arrows, mend_steps
 from langchain_graft.graph.cypher.check import check_cypher
 from langchain_graft.graph.cypher.clause_order import mend_clause_order, mend_missing_return
 from langchain_graft.graph.cypher.columns import (
+    mend_code_columns,
     mend_limit,
     mend_lonely_properties,
     mend_node_columns,
     mend_ranking_columns,
 )
+from langchain_graft.graph.cypher.dates import mend_date_parts, mend_years
 from langchain_graft.graph.cypher.leftovers import mend_functions, mend_unbound_entries
 from langchain_graft.graph.cypher.literals import drop_foreign_literals
 from langchain_graft.graph.cypher.names import mend_names
 from langchain_graft.graph.cypher.operators import (
     mend_between,
-    mend_date_parts,
     mend_like,
     mend_operators,
 )
@@ -36,7 +37,14 @@ from langchain_graft.graph.cypher.quotes import mend_quotes
 from langchain_graft.graph.cypher.repair import repair_cypher
 from langchain_graft.graph.cypher.reply import cypher_of_reply
 from langchain_graft.graph.cypher.sameness import drop_needless_ends, mend_same_things
+from langchain_graft.graph.cypher.scope import (
+    mend_bare_properties,
+    mend_conditions_that_bind,
+    mend_lost_variables,
+    mend_with_columns,
+)
 from langchain_graft.graph.cypher.value_types import mend_value_types
+from langchain_graft.graph.schema import NodeType, Property, Schema
 
 _spec = importlib.util.spec_from_file_location(
     "text2cypher_worlds", Path(__file__).parents[1] / "text2cypher_worlds.py"
@@ -44,6 +52,10 @@ _spec = importlib.util.spec_from_file_location(
 worlds = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(worlds)
 FILMS, SHOP = worlds.FILMS, worlds.SHOP
+DATE_TEXT = Property(name="orderDate", type="STRING", examples=("1997-08-25 00:00",))
+DATED = Schema(
+    nodes=(NodeType(label="Order", properties=(DATE_TEXT, Property(name="city", type="STRING"))),)
+)
 ACTED = "MATCH (p:Person)-[:ACTED_IN]->(m:Movie)"
 DIRECTED = "MATCH (p:Person)-[:DIRECTED]->(m:Movie)"
 REVIEWED = "MATCH (p:Person)-[:REVIEWED]->(m:Movie)"
@@ -141,6 +153,31 @@ MENDED = [
     (mend_lonely_properties, FILMS, "What are the roles in X?",
      "MATCH (p:Person)-[r:ACTED_IN]->(m:Movie {title: 'X'}) RETURN r.roles",
      "MATCH (p:Person)-[r:ACTED_IN]->(m:Movie {title: 'X'}) RETURN p.name, r.roles"),
+    (mend_functions, FILMS, "", f"{DIRECTED} WHERE size(m) > 3 RETURN p", f"{DIRECTED} WHERE count(m) > 3 RETURN p"),
+    (mend_with_columns, FILMS, "", f"{DIRECTED} WITH p.name, p.born ORDER BY p.born RETURN p.name, p.born",
+     f"{DIRECTED} WITH p ORDER BY p.born RETURN p.name, p.born"),
+    (mend_with_columns, FILMS, "", f"{DIRECTED} WITH p.name, count(m) ORDER BY count(m) DESC RETURN p.name, count(m)",
+     f"{DIRECTED} WITH p.name AS name, count(m) AS m_count ORDER BY m_count DESC RETURN name, m_count"),
+    (mend_with_columns, FILMS, "", "MATCH (p:Person) WITH DISTINCT p.born RETURN p.born",
+     "MATCH (p:Person) WITH DISTINCT p.born AS born RETURN born"),
+    (mend_lost_variables, FILMS, "", f"{DIRECTED} WITH p ORDER BY p.born LIMIT 3 RETURN p.name, m.title",
+     f"{DIRECTED} WITH p, m ORDER BY p.born LIMIT 3 RETURN p.name, m.title"),
+    (mend_bare_properties, FILMS, "", "MATCH (p:Person) WHERE born > 1960 RETURN name ORDER BY born",
+     "MATCH (p:Person) WHERE p.born > 1960 RETURN p.name ORDER BY p.born"),
+    (mend_conditions_that_bind, FILMS, "", f"{DIRECTED} WHERE (p)-[:ACTED_IN]->(n:Movie) RETURN p.name",
+     f"{DIRECTED} WHERE EXISTS {{ (p)-[:ACTED_IN]->(n:Movie) }} RETURN p.name"),
+    (mend_conditions_that_bind, FILMS, "", f"{DIRECTED} WHERE m.released > 1990 AND (p)-[:ACTED_IN]->(n:Movie) RETURN p, n",
+     "MATCH (p:Person)-[:DIRECTED]->(m:Movie), (p)-[:ACTED_IN]->(n:Movie) WHERE m.released > 1990 RETURN p, n"),
+    (mend_steps, SHOP, "Which orders went to France?", "MATCH (o:Order)-[:SHIPPED]->(c:Category) WHERE o.city = 'x' RETURN o",
+     "MATCH (o:Order) WHERE o.city = 'x' RETURN o"),
+    (mend_steps, SHOP, "", "MATCH (p:Product)-[:PART_OF]->(c:Category)<-[:ORDERS]-(o:Order) RETURN p, count(o)",
+     "MATCH (p:Product)-[:PART_OF]->(c:Category), (p)<-[:ORDERS]-(o:Order) RETURN p, count(o)"),
+    (mend_years, DATED, "", "MATCH (o:Order {city: 'x', orderDate: '1997'}) RETURN o",
+     "MATCH (o:Order {city: 'x'}) WHERE o.orderDate STARTS WITH '1997' RETURN o"),
+    (mend_years, DATED, "", "MATCH (o:Order) WHERE o.orderDate = '1997-05' AND o.city = 'x' RETURN o",
+     "MATCH (o:Order) WHERE o.orderDate STARTS WITH '1997-05' AND o.city = 'x' RETURN o"),
+    (mend_code_columns, SHOP, "Which products are dear?", "MATCH (p:Product) RETURN p.productID, avg(p.unitPrice)",
+     "MATCH (p:Product) RETURN p.productName, avg(p.unitPrice)"),
 ]  # fmt: skip
 
 
@@ -162,6 +199,9 @@ RIGHT = [
     (FILMS, "MATCH (p:Person) WHERE EXISTS { (p)-[:DIRECTED]->(:Movie) } RETURN p.name, p.born"),
     (FILMS, "MATCH (p:Person)-[:FOLLOWS*1..3]->(q:Person) WITH q, count(p) AS n WHERE n > 1 RETURN q.name, n"),
     (FILMS, "MATCH (m:Movie) WHERE m.title STARTS WITH 'The' OR m.released IN [1999, 2000] RETURN m.title"),
+    (FILMS, "MATCH (p:Person)-[:DIRECTED]->(m:Movie) WHERE (p)-[:ACTED_IN]->(m) RETURN p.name"),
+    (FILMS, "MATCH (p:Person) WITH p.born AS born, collect(p.name) AS names UNWIND names AS name RETURN born, name"),
+    (FILMS, "MATCH (p:Person) RETURN [born IN collect(p.born) WHERE born > 1960] AS years"),
     (SHOP, "MATCH (c:Customer)-[:PURCHASED]->(:Order)-[o:ORDERS]->(p:Product) RETURN p.productName, sum(o.quantity) AS n"),
 ]  # fmt: skip
 

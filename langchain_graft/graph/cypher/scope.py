@@ -1,0 +1,175 @@
+"""Names that hold where they stand: columns of WITH, bare properties, patterns in conditions."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from langchain_graft.graph.cypher.aggregation import aggregates_in, aliased, variables_in
+from langchain_graft.graph.cypher.conditions import conditions_of, without_condition
+from langchain_graft.graph.cypher.edits import Edit, Repaired, edited
+from langchain_graft.graph.cypher.names import properties_of
+from langchain_graft.graph.cypher.resolve import variable_labels
+from langchain_graft.graph.cypher.statement import read_statement
+from langchain_graft.graph.schema_slice import escaped_name
+
+if TYPE_CHECKING:
+    from langchain_graft.graph.cypher.atoms import Atom
+    from langchain_graft.graph.cypher.statement import Clause, Pattern, Statement
+    from langchain_graft.graph.schema import Schema
+
+_PROPERTY = re.compile(r"(\w+)\s*\.\s*(?:\w+|`[^`]+`)")
+_BOUND_BY = re.compile(r"\b(?:AS|UNWIND|FOREACH|IN|YIELD)\s*$", re.IGNORECASE)
+_LISTED = re.compile(r"[\[(]\s*$")
+
+
+def mend_with_columns(cypher: str, _schema: Schema, _question: str) -> Repaired:
+    """`WITH p.name, p.born` keeps `p`; beside an aggregate, and when distinct, each gets a name."""
+    statement = read_statement(cypher)
+    for clause in statement.clauses:
+        items = statement.items(clause) if clause.keyword == "WITH" else []
+        bare = [one for one in items if not one.alias and not one.text.isidentifier()]
+        if not bare or any(item.text == "*" for item in items):
+            continue
+        start, end = items[0].start, items[-1].end
+        rest = cypher[end:]
+        if statement.is_distinct(clause) or any(aggregates_in(item.text) for item in items):
+            pairs = aliased(items)
+            for text, name in pairs:
+                used = rf"(?<![\w.]){re.escape(text)}(?![\w(])(?!\s*AS\s+{re.escape(name)}\b)"
+                rest = re.sub(used, name, rest) if text != name else rest
+            listed = ", ".join(e if e == n else f"{e} AS {n}" for e, n in pairs)
+        else:
+            owners = [_PROPERTY.fullmatch(one.text) for one in bare]
+            if not all(owners):
+                continue
+            named = [item.text if item.alias is None else statement.text(item) for item in items]
+            kept = [one for one in named if not _PROPERTY.fullmatch(one)]
+            kept += [one[1] for one in owners if one]
+            listed = ", ".join(dict.fromkeys(kept))
+        mended = f"{cypher[:start]}{listed}{rest}"
+        return Repaired(mended, ("the columns of WITH got names",))
+    return Repaired(cypher)
+
+
+def mend_lost_variables(cypher: str, _schema: Schema, _question: str) -> Repaired:
+    """`WITH p ORDER BY p.born RETURN m.title` keeps `m`, too, where that changes no rows."""
+    statement = read_statement(cypher)
+    for clause in statement.clauses:
+        items = statement.items(clause) if clause.keyword == "WITH" else []
+        kept = {item.alias or item.text for item in items}
+        changes = statement.is_distinct(clause) or any(aggregates_in(one.text) for one in items)
+        if not items or "*" in kept or changes:
+            continue
+        bound = {
+            part.variable.name
+            for part in statement.parts
+            if part.variable and part.start < clause.start
+        }
+        again = {
+            part.variable.name
+            for part in statement.parts
+            if part.variable and part.start > clause.start
+        }
+        later = variables_in(statement, cypher[clause.end :])
+        lost = [name for name in later if name in bound - again - kept]
+        if lost:
+            end = items[-1].end
+            mended = edited(cypher, [(end, end, "".join(f", {name}" for name in lost))])
+            return Repaired(mended, (f"WITH keeps {', '.join(lost)}",))
+    return Repaired(cypher)
+
+
+def mend_bare_properties(cypher: str, schema: Schema, _question: str) -> Repaired:
+    """`WHERE born > 1960` asks it of the only variable that has such a property."""
+    statement = read_statement(cypher)
+    labels, types = variable_labels(statement, schema), statement.relationship_types
+    owners = {name: properties_of(schema, labels=own) for name, own in labels.items()}
+    owners |= {name: properties_of(schema, types=own) for name, own in types.items()}
+    edits: list[Edit] = []
+    for n, atom in enumerate(statement.atoms):
+        if not _is_bare(statement, n) or atom.name in owners or _is_bound(statement, atom):
+            continue
+        having = [name for name, known in owners.items() if atom.name in known]
+        if len(having) == 1:
+            text = f"{escaped_name(having[0])}.{escaped_name(atom.name)}"
+            edits.append((atom.start, atom.end, text))
+    if not edits:
+        return Repaired(cypher)
+    told = ", ".join(dict.fromkeys(text for _, _, text in edits))
+    return Repaired(edited(cypher, edits), (f"bare properties: {told}",))
+
+
+def mend_conditions_that_bind(cypher: str, _schema: Schema, _question: str) -> Repaired:
+    """A pattern in WHERE that names something new: in EXISTS, or in MATCH if it is used later."""
+    statement = read_statement(cypher)
+    for condition in conditions_of(cypher):
+        pattern = _whole(statement, condition.start, condition.end)
+        if condition.kind != "where" or pattern is None:
+            continue
+        parts = [*pattern.nodes, *pattern.relationships]
+        named = [one.variable for one in parts if one.variable]
+        inside = read_statement(cypher[pattern.start : pattern.end])
+        new = [one for one in named if statement.uses(one.name) == inside.uses(one.name)]
+        shared = [one for one in named if _is_matched(statement, pattern, one)]
+        used = [one for one in named if one not in new and one not in shared]
+        text = cypher[pattern.start : pattern.end]
+        if used:
+            where = _clause_at(statement, condition.start)
+            place = len(cypher[: where.start].rstrip())
+            mended = f"{cypher[:place]}, {text}{cypher[place:]}"
+            moved = next(c for c in conditions_of(mended)[::-1] if c.text == condition.text)
+            note = "a pattern in WHERE that names something was put into MATCH"
+            return Repaired(without_condition(mended, moved), (note,))
+        if new:
+            wrapped = edited(cypher, [(pattern.start, pattern.end, f"EXISTS {{ {text} }}")])
+            return Repaired(wrapped, ("a pattern in WHERE was put into EXISTS",))
+    return Repaired(cypher)
+
+
+def _is_bare(statement: Statement, n: int) -> bool:
+    """Whether a word stands where a variable may, outside of patterns and maps."""
+    atoms, atom = statement.atoms, statement.atoms[n]
+    before, after = (atoms[n - 1].text if n else ""), atoms[n + 1 : n + 2]
+    following = after[0].text if after else ""
+    if not atom.is_word or before in {".", ":", "$", "|"} or following in {"(", ":", ".", "{"}:
+        return False
+    clauses = [one for one in statement.clauses if one.body <= atom.start < one.end]
+    return bool(clauses) and clauses[-1].keyword in {"WHERE", "WITH", "RETURN", "ORDER"}
+
+
+def _is_bound(statement: Statement, atom: Atom) -> bool:
+    """Whether something gives the name: an alias, a loop, a comprehension."""
+    words = [one for one in statement.atoms if one.is_word and one.name == atom.name]
+    for one in words:
+        before = statement.cypher[: one.start]
+        after = statement.cypher[one.end :].lstrip()
+        if _BOUND_BY.search(before) or (_LISTED.search(before) and after[:3].upper() == "IN "):
+            return True
+    return False
+
+
+def _whole(statement: Statement, start: int, end: int) -> Pattern | None:
+    """The pattern that a condition is, and nothing besides."""
+    return next(
+        (
+            one
+            for one in statement.patterns
+            if one.relationships and (one.start, one.end) == (start, end)
+        ),
+        None,
+    )
+
+
+def _is_matched(statement: Statement, pattern: Pattern, variable: Atom) -> bool:
+    """Whether a variable is bound by a pattern before this one."""
+    return any(
+        part.variable and part.variable.name == variable.name
+        for other in statement.patterns
+        if other.start < pattern.start
+        for part in (*other.nodes, *other.relationships)
+    )
+
+
+def _clause_at(statement: Statement, place: int) -> Clause:
+    return next(one for one in statement.clauses[::-1] if one.start <= place)
