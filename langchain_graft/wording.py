@@ -3,8 +3,7 @@
 import re
 import unicodedata
 
-HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
-"""A run of Chinese characters."""
+from langchain_graft.han import HAN, simplified
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
@@ -24,11 +23,14 @@ _HAN_NUMBER = re.compile(r"[二三四五六七八九]?十[一二三四五六七�
 
 
 def content_words(text: str) -> set[str]:
-    """What a text is about: stems of its words, its numbers, pairs of Chinese characters."""
-    text = unicodedata.normalize("NFKC", text).lower()
+    """What a text is about: stems of its words, its numbers, pairs of simplified characters."""
+    text = simplified(unicodedata.normalize("NFKC", text).lower())
     latin = (word for word in _WORD.findall(HAN.sub(" ", text)) if word not in _STOP_WORDS)
     han = (pair for run in HAN.findall(text) for pair in _pairs(run))
     return {*map(_stem, latin), *han, *numbers_in(text)}
+
+
+_DOUBLED = frozenset(letter * 2 for letter in "bdgmnprt")
 
 
 def _stem(word: str) -> str:
@@ -38,6 +40,8 @@ def _stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) > 2:  # noqa: PLR2004
             word = word[: -len(ending)]
             break
+    if word[-2:] in _DOUBLED:
+        word = word[:-1]
     return word[:6]
 
 

@@ -15,7 +15,13 @@ from langchain_graft.graph.schema_slice import escaped_name
 
 if TYPE_CHECKING:
     from langchain_graft.graph.cypher.atoms import Atom
-    from langchain_graft.graph.cypher.statement import Clause, Pattern, Statement
+    from langchain_graft.graph.cypher.statement import (
+        Clause,
+        NodePattern,
+        Pattern,
+        RelationshipPattern,
+        Statement,
+    )
     from langchain_graft.graph.schema import Schema
 
 _PROPERTY = re.compile(r"(\w+)\s*\.\s*(?:\w+|`[^`]+`)")
@@ -107,7 +113,7 @@ def mend_conditions_that_bind(cypher: str, _schema: Schema, _question: str) -> R
         pattern = _whole(statement, condition.start, condition.end)
         if condition.kind != "where" or pattern is None:
             continue
-        parts = [*pattern.nodes, *pattern.relationships]
+        parts = _parts(pattern)
         named = [one.variable for one in parts if one.variable]
         inside = read_statement(cypher[pattern.start : pattern.end])
         new = [one for one in named if statement.uses(one.name) == inside.uses(one.name)]
@@ -125,6 +131,10 @@ def mend_conditions_that_bind(cypher: str, _schema: Schema, _question: str) -> R
             wrapped = edited(cypher, [(pattern.start, pattern.end, f"EXISTS {{ {text} }}")])
             return Repaired(wrapped, ("a pattern in WHERE was put into EXISTS",))
     return Repaired(cypher)
+
+
+def _parts(pattern: Pattern) -> list[NodePattern | RelationshipPattern]:
+    return [*pattern.nodes, *pattern.relationships]
 
 
 def _is_bare(statement: Statement, n: int) -> bool:
@@ -167,7 +177,7 @@ def _is_matched(statement: Statement, pattern: Pattern, variable: Atom) -> bool:
         part.variable and part.variable.name == variable.name
         for other in statement.patterns
         if other.start < pattern.start
-        for part in (*other.nodes, *other.relationships)
+        for part in _parts(other)
     )
 
 
