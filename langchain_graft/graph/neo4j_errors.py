@@ -54,18 +54,26 @@ def check_scheme(uri: str) -> None:
 
 
 def _of_server(uri: str, database: str | None, cypher: str | None, error: Neo4jError) -> GraphError:
-    code, words = error.code or "", error.message or str(error)
+    code, words = error.code or "", (error.message or str(error)).strip()
     if code.endswith((".DatabaseNotFound", ".DatabaseUnavailable")):
         asked = database or "its default database"
         return GraphUnavailableError(
             f"Neo4j at {uri!r} has no database {asked!r} that can be used: {words} Give another "
             "one (database=... or NEO4J_DATABASE), or start it"
         )
-    if code.startswith(_TIMED_OUT):
-        words = f"It took longer than it may ({words}). Ask for less, or raise timeout_seconds"
-        return CypherError(words, cypher=cypher) if cypher else GraphError(words)
+    is_slow = code.startswith(_TIMED_OUT)
     if cypher is not None:
-        return CypherError(f"{code}: {words}" if code else words, cypher=cypher)
+        if is_slow:
+            words = f"It took longer than it may ({words}). Ask for less, or raise timeout_seconds"
+        elif code:
+            words = f"{code}: {words}"
+        return CypherError(words, cypher=cypher)
+    if is_slow:
+        msg = (
+            f"Neo4j at {uri!r} took longer than it may: {words} Nothing was written by it. The "
+            "server is too busy, or another writer holds what it needs: do it again later"
+        )
+        return GraphError(msg)
     if isinstance(error, TransientError):
         msg = f"Neo4j at {uri!r} can not do it now, after retries: {words} Do it again later"
         return GraphUnavailableError(msg)

@@ -154,7 +154,7 @@ class GraphBuilding:
         started = time.perf_counter()
         chunks, done = self._waiting()
         todo = [chunk for chunk in chunks if chunk.id not in done]
-        self.report.kept = len(chunks) - len(todo)
+        self.report.kept = len(chunks) - len(todo) - self.report.extracted
         in_a_row = 0
         self._tell("extract", 0, len(todo))
         for n, record in enumerate(self._extract_all(todo), 1):
@@ -207,10 +207,6 @@ class GraphBuilding:
         self.report.merges = len(found.merges)
         self._journal.graph.forget_gone()
         self.report.spend("graph", since=started)
-
-    def start_over(self, name: str = OWN_STORE) -> None:
-        """The store is empty, whatever the journal says."""
-        self._journal.graph.take(name)
 
     def undo(self, merge: Merge) -> None:
         """Undo a merge, for good.
@@ -312,6 +308,7 @@ class GraphBuilding:
         if record.detail:
             self.report.failed[record.chunk_id] = record.detail
             return
+        self.report.failed.pop(record.chunk_id, None)
         self.report.extracted += 1
         self.report.input_tokens += record.input_tokens
         self.report.output_tokens += record.output_tokens
@@ -339,7 +336,7 @@ class GraphBuilding:
         self.report.nodes = len({node.id for one in documents for node in one.nodes})
         self.report.relationships = len({r.key for one in documents for r in one.relationships})
         wanted = {str(one.source.id): one for one in documents}
-        held = self._journal.graph.in_store(name)
+        held = self._held(store, name)
         gone = {chunk: where for chunk, where in held.items() if chunk not in wanted}
         if gone:
             sources = {source for source, _ in gone.values()}
@@ -364,6 +361,15 @@ class GraphBuilding:
             )
             self.report.added += len(batch)
             self._tell("graph", start + len(batch), len(todo))
+
+    def _held(self, store: GraphStore, name: str) -> dict[str, tuple[str, str]]:
+        """Source and digest of the chunks that the store holds; it may have been emptied."""
+        held = self._journal.graph.in_store(name)
+        ids = list(held)
+        batches = (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+        there = {str(one.id) for batch in batches for one in store.chunks(batch)}
+        self._journal.graph.take(name, held.keys() - there)
+        return {chunk: where for chunk, where in held.items() if chunk in there}
 
 
 def merges_in(journal: Journal) -> list[Merge]:

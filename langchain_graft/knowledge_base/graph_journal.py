@@ -146,12 +146,9 @@ class GraphJournal:
                 ((store, chunk, *where) for chunk, where in chunks.items()),
             )
 
-    def take(self, store: str, chunks: Iterable[str] | None = None) -> None:
-        """Chunks are in a store no longer; None: none is."""
+    def take(self, store: str, chunks: Iterable[str]) -> None:
+        """Chunks are in a store no longer."""
         with self._transaction():
-            if chunks is None:
-                self._database.execute("DELETE FROM graph_chunks WHERE store = ?", (store,))
-                return
             self._database.executemany(
                 "DELETE FROM graph_chunks WHERE store = ? AND chunk_id = ?",
                 ((store, chunk) for chunk in chunks),

@@ -300,6 +300,7 @@ class KnowledgeBase:
         store: GraphStore | None = None,
         store_name: str = "",
         max_concurrency: int = 2,
+        on_estimate: Callable[[GraphEstimate], None] | None = None,
         on_progress: OnProgress | None = None,
     ) -> GraphReport:
         """Bring the graph up to date: the model reads what it has not read, equal entities are one.
@@ -316,6 +317,7 @@ class KnowledgeBase:
             store: Where the graph goes; None: `graph`, the knowledge base's own.
             store_name: What tells a given store from others, such as its address.
             max_concurrency: Most calls of the model at the same time.
+            on_estimate: Told what is left to do, measured on two chunks, before it goes on.
             on_progress: Told ("extract" | "graph", done, total).
 
         Raises:
@@ -324,7 +326,11 @@ class KnowledgeBase:
             GraftError: Several calls in a row failed.
         """
         with self._graph_building(model, schema, strict, max_concurrency, on_progress) as building:
+            if store is not None:
+                store.chunks([])  # whether it is there is known before the model is asked
             try:
+                if on_estimate:
+                    on_estimate(building.estimate())
                 building.extract()
             finally:
                 self._publish(building, store, store_name)
@@ -384,8 +390,7 @@ class KnowledgeBase:
             building.publish(store, name=name or type(store).__name__, embeddings=self.embeddings)
             return
         if not (self.folder / GRAPH).exists():
-            building.start_over()
-            self._close_graph()
+            self._close_graph()  # what was removed is not written to
         with closing(self.graph) as own:
             building.publish(own, embeddings=self.embeddings)
 
