@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,14 +130,24 @@ def build_graph(
     if arguments.dry_run:
         return kb.estimate_graph(model, schema=schema, strict=schema is not None)
     address = arguments.graph_store
-    return kb.build_graph(
-        model,
-        schema=schema,
-        strict=schema is not None,
-        store=open_graph(address, None) if address else None,
-        store_name=address or "",
-        on_progress=on_progress,
-    )
+    with closing(open_graph(address, None)) if address else nullcontext() as store:
+        return kb.build_graph(
+            model,
+            schema=schema,
+            strict=schema is not None,
+            store=store,
+            store_name=address or "",
+            on_estimate=print_estimate,
+            on_progress=on_progress,
+        )
+
+
+def print_estimate(estimate: GraphEstimate) -> None:
+    """What the graph will take, on stderr, if the model has anything left to read."""
+    from langchain_graft.cli.console import ERR  # noqa: PLC0415
+
+    if estimate.calls:
+        ERR.print(f"The graph takes {_expected(estimate)}", soft_wrap=True)
 
 
 def print_graph(graph: GraphReport | GraphEstimate) -> None:
@@ -145,12 +156,7 @@ def print_graph(graph: GraphReport | GraphEstimate) -> None:
     from langchain_graft.knowledge_base.graph_building import GraphEstimate  # noqa: PLC0415
 
     if isinstance(graph, GraphEstimate):
-        seconds = "?" if graph.seconds is None else f"{graph.seconds:.0f}"
-        OUT.print(
-            f"The graph would take {graph.calls} calls, some {graph.input_tokens} tokens read and "
-            f"{graph.output_tokens} written, about {seconds} s (measured on {graph.measured} "
-            f"passages). {graph.extracted} passages are read already"
-        )
+        OUT.print(f"The graph would take {_expected(graph)}")
         return
     OUT.print(
         f"graph: {graph.nodes} entities, {graph.relationships} relationships; {graph.extracted} "
@@ -160,6 +166,15 @@ def print_graph(graph: GraphReport | GraphEstimate) -> None:
     if graph.failed:
         rows = list(graph.failed.items())
         print_table(f"{len(rows)} could not be read for the graph", ("passage", "why"), rows)
+
+
+def _expected(estimate: GraphEstimate) -> str:
+    seconds = "?" if estimate.seconds is None else f"{estimate.seconds:.0f}"
+    return (
+        f"{estimate.calls} calls, some {estimate.input_tokens} tokens read and "
+        f"{estimate.output_tokens} written, about {seconds} s (measured on {estimate.measured} "
+        f"passages). {estimate.extracted} passages are read already"
+    )
 
 
 def open_or_create(arguments: argparse.Namespace, on_progress: OnProgress) -> KnowledgeBase:
