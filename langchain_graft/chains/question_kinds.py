@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from langchain_graft.han import simplified
+
 _TALK = re.compile(
     r"""\W*(?:
         (?:hi|hello|hey|good\s(?:morning|afternoon|evening|night)|greetings)(?:\s(?:there|all))?
@@ -134,39 +136,43 @@ _WHOLE = re.compile(  # not "the main themes of Hamlet", which is one thing's
 
 def is_small_talk(question: str) -> bool:
     """Whether it greets, thanks, or asks the assistant about itself, and nothing else."""
-    return all(_TALK.fullmatch(part) for part in _PARTS.split(question) if part)
+    return all(_TALK.fullmatch(part) for part in _PARTS.split(simplified(question)) if part)
 
 
 def is_against_the_rules(question: str) -> bool:
     """Whether it would change the assistant's rules, or see them."""
-    return bool(_AGAINST_RULES.search(question))
+    return _has(_AGAINST_RULES, question)
 
 
 def needs_several_steps(question: str) -> bool:
     """Whether it compares things, or holds another question."""
-    return bool(_COMPARES.search(question) or _NESTED.search(question))
+    return _has(_COMPARES, question) or _has(_NESTED, question)
 
 
 def is_within_a_time(question: str) -> bool:
     """Whether it asks what was the case in a month or a span of years."""
-    return bool(_WITHIN_TIME.search(question))
+    return _has(_WITHIN_TIME, question)
 
 
 def is_broad(question: str) -> bool:
     """Whether it asks for everything about something."""
-    return bool(_BROAD.search(question))
+    return _has(_BROAD, question)
 
 
 def is_about_relations(question: str) -> bool:
     """Whether it asks what things have to do with each other."""
-    return bool(_RELATED.search(question))
+    return _has(_RELATED, question)
 
 
 def is_counted(question: str) -> bool:
     """Whether things are to be counted, listed or ranked for it."""
-    return bool(_COUNTS.search(question))
+    return _has(_COUNTS, question)
 
 
 def is_about_the_whole(question: str) -> bool:
     """Whether it asks what all the documents together are about."""
-    return bool(_WHOLE.search(question))
+    return _has(_WHOLE, question)
+
+
+def _has(pattern: re.Pattern[str], question: str) -> bool:
+    return bool(pattern.search(simplified(question)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from langchain_graft.han import HAN
 from langchain_graft.sentences import Span, sentence_spans
-from langchain_graft.wording import HAN, content_words, numbers_in
+from langchain_graft.wording import content_words, numbers_in
 
 HOLDS = 0.5
 """Least score of a support that holds (benchmarks/citations.py shows what it lets through)."""

@@ -7,12 +7,14 @@ import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from langchain_graft.han import HAN_CLASS, KANA_CLASS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MARK = re.compile(r"\[\d{1,3}\]")
-_TOKEN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff]|\d+(?:[.,]\d+)*|[^\W\d_]+")
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff]")
+_TOKEN = re.compile(rf"[{HAN_CLASS}{KANA_CLASS}]|\d+(?:[.,]\d+)*|[^\W\d_]+")
+_HAN = re.compile(rf"[{HAN_CLASS}{KANA_CLASS}]")
 _ARTICLES = frozenset({"a", "an", "the"})
 
 

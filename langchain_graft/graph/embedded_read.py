@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.documents import Document
 
 from langchain_graft.graph.graph_rows import names_of, placed
-from langchain_graft.graph.name_match import MOST_WORDS, name_score, name_words, word_grams
+from langchain_graft.graph.name_match import (
+    MOST_WORDS,
+    in_both_scripts,
+    name_score,
+    name_words,
+    word_grams,
+)
 from langchain_graft.graph.schema import NodeType, RelationshipType, Schema
 from langchain_graft.graph.schema_sample import SAMPLE, sampled_properties
 from langchain_graft.graph.types import (
@@ -60,7 +66,7 @@ def found_by_name(
 ) -> list[FoundNode]:
     """The nodes whose names fit a text best."""
     words = name_words(text)
-    keys = _candidates(database, "words", list(words)[:MOST_WORDS], label)
+    keys = _candidates(database, "words", in_both_scripts(list(words)[:MOST_WORDS]), label)
     if len(words) <= _FEW_WORDS:
         keys |= _candidates(database, "grams", word_grams(words), label)
     query = f"{_NODES}WHERE key IN {_AMONG}"

@@ -11,7 +11,8 @@ from langchain_graft.errors import CypherError
 from langchain_graft.graph.cypher.literals import plain
 from langchain_graft.graph.schema_slice import escaped_name, quoted_value
 from langchain_graft.graph.steps import Read, Steps
-from langchain_graft.wording import HAN, content_words
+from langchain_graft.han import HAN
+from langchain_graft.wording import content_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,13 +7,15 @@ import unicodedata
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+from langchain_graft.han import HAN_CLASS, KANA_CLASS, simplified, traditional
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MOST_WORDS = 64
 """Words of a text that are looked up."""
-_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff]+|[^\W_]+")
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff]")
+_RUN = re.compile(rf"[{HAN_CLASS}{KANA_CLASS}]+|[^\W_]+")
+_HAN = re.compile(rf"[{HAN_CLASS}{KANA_CLASS}]")
 _FUNCTION_WORDS = frozenset("a an and at by for from in is of on or the to was with".split())
 _FUNCTION_WORD, _CHARACTER = 0.2, 0.25
 _FORGIVEN_FROM, _LIKE, _SLIP = 4, 0.75, 0.9
@@ -23,7 +25,8 @@ _GRAM = 3
 def name_words(text: str) -> dict[str, float]:
     """The words of a text with what each tells, from 0 to 1, in their order.
 
-    Case, width and accents do not count. A run of Chinese gives its characters and their pairs.
+    Case, width and accents do not count. A run of Chinese gives its characters and their pairs, in
+    the script that they are written in.
     """
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     plain = "".join(one for one in plain if not unicodedata.combining(one))
@@ -32,6 +35,12 @@ def name_words(text: str) -> dict[str, float]:
         for word, weight in _han(run) if _HAN.match(run) else [(run, _weight(run))]:
             words.setdefault(word, weight)
     return words
+
+
+def in_both_scripts(words: Iterable[str]) -> list[str]:
+    """The words as they are, then in simplified and in traditional characters, each once."""
+    written = list(words)
+    return list(dict.fromkeys([*written, *map(simplified, written), *map(traditional, written)]))
 
 
 def word_grams(words: Iterable[str]) -> list[str]:
@@ -50,8 +59,10 @@ def name_score(asked: Mapping[str, float], names: Iterable[str]) -> float:
 
     score = found * (1 + asked) / 2, with the share of the name that is in the text, and the share
     of the text that is in the name; 1 is the name itself, and a name within a question is over 0.5.
+    喬布斯 and 乔布斯 are one name.
     """
-    return max((_score(asked, name_words(name)) for name in names), default=0.0)
+    plain = {simplified(word): weight for word, weight in asked.items()}
+    return max((_score(plain, name_words(simplified(name))) for name in names), default=0.0)
 
 
 def _score(asked: Mapping[str, float], name: Mapping[str, float]) -> float:

@@ -12,8 +12,8 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrou
 
 from langchain_graft.graph.prompts import QUESTION_ENTITIES_PROMPT
 from langchain_graft.graph.triples import names_of
+from langchain_graft.han import HAN, simplified
 from langchain_graft.models.asking import ask_aside, require_variables
-from langchain_graft.wording import HAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ _MOST_HOMONYMS = 3
 _LEAST_FIT = 0.3
 _PART_FIT = 0.6
 _LEAST_LETTERS = 3
-_HAN_LENGTHS = (2, 3, 4)
+_SHORTEST_HAN = 2
 
 _QUOTED = re.compile(r"[\"“‘«《「『]([^\"”’»》」』]{2,80})[\"”’»》」』]")
 _CAPITAL = r"(?:[A-Z][\w.'’&+-]*|\d[\w.-]*)"
@@ -77,7 +77,7 @@ def candidate_names(question: str, *, most: int = MOST_NAMES) -> list[str]:
     found = [match[1] for match in _QUOTED.finditer(question)]
     found += [name for match in _NAME.finditer(question) for name in _names_within(match[0])]
     for run in HAN.findall(question):
-        found += [part for part in _HAN_ASKS.split(run) if len(part) >= _HAN_LENGTHS[0]]
+        found += _han_names(run)
     parts = [part for name in found for part in _JOINT.split(name) if part != name]
     return list(dict.fromkeys(_worth_asking([*found, *parts])))[:most]
 
@@ -160,8 +160,8 @@ def choose_entities(
 
 
 def normalized(text: str) -> str:
-    """A text in which width and spaces do not count."""
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    """A text in which width, script and spaces do not count."""
+    return " ".join(simplified(unicodedata.normalize("NFKC", text)).split())
 
 
 def _names_within(run: str) -> list[str]:
@@ -170,6 +170,14 @@ def _names_within(run: str) -> list[str]:
     while words and words[0].casefold() in _ASKS:
         words = words[1:]
     return [" ".join(words)] if words else []
+
+
+def _han_names(run: str) -> list[str]:
+    """The parts of a Chinese run between the words that ask, as they are written."""
+    asking = [place for found in _HAN_ASKS.finditer(simplified(run)) for place in found.span()]
+    ends = [0, *asking, len(run)]
+    parts = [run[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
+    return [part for part in parts if len(part) >= _SHORTEST_HAN]
 
 
 def _worth_asking(names: Iterable[str]) -> list[str]:

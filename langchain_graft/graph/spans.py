@@ -7,6 +7,7 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
+from langchain_graft.han import HAN, simplified
 from langchain_graft.sentences import Span, sentence_spans
 
 _MOST_PLACES = 5
@@ -15,7 +16,6 @@ _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−", "-") | dict.fromk
 _QUOTES = str.maketrans(dict.fromkeys("“”„«»「」『』《》〈〉*_", '"'))
 _MIDDLE_DOTS = str.maketrans(dict.fromkeys("•・‧∙‧．", "·"))
 _LETTER = re.compile(r"[^\W_]")
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _ARTICLE = re.compile(r"\A(?:the|a|an)\s+", re.IGNORECASE)
 _SHORTEST_SURNAME = 3
 
@@ -42,10 +42,11 @@ class SourceText:
         self._found: dict[str, tuple[Span, ...]] = {}
 
     def places(self, name: str) -> tuple[Span, ...]:
-        """Where a name stands: as it is written, or else in other case, width or punctuation.
+        """Where a name stands: as it is written, or else in another form.
 
-        Without "the" it counts as well. A person whom only the title or heading calls by the full
-        name stands where the text has the last word of it.
+        Case, width, script and punctuation may differ then. Without "the" it counts as well. A
+        person whom only the title or heading calls by the full name stands where the text has the
+        last word of it.
         """
         if name not in self._found:
             self._found[name] = self._look_for(name)
@@ -116,10 +117,10 @@ def _normalised(text: str, name: str) -> tuple[Span, ...]:
 
 @lru_cache(maxsize=64)
 def _fold(text: str) -> _Folded:
-    """Without case, width, kinds of quotes and dashes, and runs of white space."""
+    """Without case, width, script, kinds of quotes and dashes, and runs of white space."""
     characters: list[str] = []
     origins: list[int] = []
-    for place, character in enumerate(text):
+    for place, character in enumerate(simplified(text)):
         plain = unicodedata.normalize("NFKC", character).casefold()
         plain = plain.translate(_DASHES).translate(_QUOTES).translate(_MIDDLE_DOTS)
         for one in plain:
@@ -140,7 +141,7 @@ def _is_border(text: str, place: int) -> bool:
     before, after = text[place - 1 : place] if place else "", text[place : place + 1]
     if not (_LETTER.match(before) and _LETTER.match(after)):
         return True
-    return bool(_HAN.match(before) or _HAN.match(after))
+    return bool(HAN.match(before) or HAN.match(after))
 
 
 def _overlap(one: Span, other: Span) -> bool:

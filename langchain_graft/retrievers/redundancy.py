@@ -11,6 +11,7 @@ from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, Field
 
 from langchain_graft.errors import MissingExtraError
+from langchain_graft.han import HAN
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.models.token_scorer import TokenScorer
 from langchain_graft.models.tokens import estimate_tokens
@@ -19,7 +20,7 @@ from langchain_graft.retrievers.unit_vectors import unit_vectors
 from langchain_graft.retrievers.units import Sentence, has_negation, number_words, sentences_of
 from langchain_graft.retrievers.warned import all_warned, failure
 from langchain_graft.sentences import Span
-from langchain_graft.wording import HAN, content_words, numbers_in
+from langchain_graft.wording import content_words, numbers_in
 
 try:
     import numpy as np

@@ -9,20 +9,21 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from langchain_graft.errors import MissingExtraError
+from langchain_graft.han import HAN_CLASS, KANA_CLASS, simplified
 
 if TYPE_CHECKING:
     import tantivy
 
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff]+")
+_RUN = re.compile(rf"[{HAN_CLASS}{KANA_CLASS}]+")
 _LONGEST_WORD = 60
 
 
 def spread_han(text: str) -> str:
     """The text with each run of Chinese or Japanese characters as single ones and pairs.
 
-    "苹果II" becomes " 苹 果 苹果 II".
+    "苹果II" becomes " 苹 果 苹果 II", and "蘋果II" too: both scripts are indexed as the simplified.
     """
-    return _HAN.sub(lambda run: f" {' '.join([*run[0], *_pairs(run[0])])} ", text)
+    return _RUN.sub(lambda run: _spread(simplified(run[0])), text)
 
 
 @cache
@@ -53,6 +54,10 @@ def query_words(text: str) -> list[str]:
     spread = spread_han(text)
     telling = word_analyzer(skip_stop_words=True).analyze(spread)
     return list(dict.fromkeys(telling or word_analyzer().analyze(spread)))
+
+
+def _spread(run: str) -> str:
+    return f" {' '.join([*run, *_pairs(run)])} "
 
 
 def _pairs(run: str) -> list[str]:

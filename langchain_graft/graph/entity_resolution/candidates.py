@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.graph.entity_resolution.kinds import agree
 from langchain_graft.graph.entity_resolution.names import core_name, initials, plain_name
+from langchain_graft.han import HAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from langchain_graft.graph.entity_resolution.entities import Entity
 
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LARGEST_BLOCK = 200
 """A word that more entities share tells none of them apart; but a whole name always does."""
 _LEAST_WORD = 2
@@ -52,7 +51,7 @@ def _keys(name: str) -> set[str]:
     keys = {f"={plain}", f"={core}", plain.replace(" ", "")}
     keys |= {word for word in core.split() if len(word) >= _LEAST_WORD}
     letters = plain.replace(" ", "")
-    if _HAN.match(letters):
+    if HAN.match(letters):
         keys |= {f"^{letters[0]}", letters[:2]} | set(letters.split("·"))
     else:
         keys |= {f"~{letters}"} if len(letters) <= 6 else set()  # noqa: PLR2004

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from langchain_graft.graph.entity_resolution.kinds import kind_of
 from langchain_graft.graph.entity_resolution.names import plain_name
 from langchain_graft.graph.types import node_id
+from langchain_graft.han import simplified
 from langchain_graft.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _in_apposition(nodes: Sequence[Node], text: str) -> list[tuple[str, str]]:
         for start, _, other, other_label in places[n + 1 : n + 5]:
             if start < end or other == id_:
                 continue
-            between = text[end:start]
+            between = simplified(text[end:start])
             same_kind = kind_of(label) == kind_of(other_label)
             if len(between) < 40 and same_kind and _BETWEEN.fullmatch(between):  # noqa: PLR2004
                 found.append((id_, other))

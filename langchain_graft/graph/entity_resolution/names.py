@@ -8,6 +8,8 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from langchain_graft.han import HAN, HAN_CLASS, simplified
+
 Reason = Literal[
     "said to be the same",
     "same name",
@@ -22,7 +24,7 @@ Reason = Literal[
 SAID: Reason = "said to be the same"
 NEAR: Reason = "near in meaning"
 
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+_HAN_CHARACTER = re.compile(rf"[{HAN_CLASS}]")
 _POSSESSIVE = re.compile(r"['’`]s\b")
 _NOT_WORD = re.compile(r"[^\w\s&+#]|_")
 _DOTTED = re.compile(r"\b(?:[^\W\d_]\.\s?){2,}")
@@ -78,15 +80,18 @@ class NameMatch(NamedTuple):
 
 @lru_cache(maxsize=100_000)
 def plain_name(name: str) -> str:
-    """A name without case, width, punctuation, article, title, possessive: "the U.S." is "us"."""
-    text = unicodedata.normalize("NFKC", name)
+    """A name in its plainest form: "the U.S." is "us", 喬布斯先生 is 乔布斯.
+
+    Without case, width, punctuation, article, title, possessive; in simplified characters.
+    """
+    text = simplified(unicodedata.normalize("NFKC", name))
     text = _DOTTED.sub(lambda found: re.sub(r"[.\s]", "", found[0]) + " ", text)
     text = _NOT_WORD.sub(" ", _POSSESSIVE.sub("", text)).casefold()
     words = text.split()
     while len(words) > 1 and words[0] in _ARTICLES | _TITLES:
         words = words[1:]
     plain = " ".join(words)
-    plain = re.sub(r"(?<=[\u3400-\u9fff])\s+(?=[\u3400-\u9fff])", "·", plain)
+    plain = re.sub(rf"(?<=[{HAN_CLASS}])\s+(?=[{HAN_CLASS}])", "·", plain)
     return _HAN_TITLES.sub("", plain) or plain
 
 
@@ -157,7 +162,7 @@ def _same_name_prior(one: str, other: str, kind: str) -> float:
 
 
 def _is_distinctive(plain: str) -> bool:
-    return len(plain.split()) > 2 or bool(_numbers(plain)) or len(_HAN.findall(plain)) > 3  # noqa: PLR2004
+    return len(plain.split()) > 2 or bool(_numbers(plain)) or len(_HAN_CHARACTER.findall(plain)) > 3  # noqa: PLR2004
 
 
 def _numbers(plain: str) -> tuple[str, ...]:
@@ -169,7 +174,7 @@ def _numbers(plain: str) -> tuple[str, ...]:
 
 
 def _match_persons(one: str, other: str) -> NameMatch | None:  # noqa: PLR0911  # the same
-    if _HAN.search(one) or _HAN.search(other):
+    if HAN.search(one) or HAN.search(other):
         part, whole = sorted((one, other), key=len)
         parts = whole.split("·")
         is_part = len(parts) > 1 and part in (parts[-1], parts[0])
@@ -247,7 +252,7 @@ def _without_number(one: str, other: str, kind: str) -> NameMatch | None:
 def _is_abbreviation(short: str, long: str) -> bool:
     """IBM of International Business Machines, 北大 of 北京大学."""
     letters, full = plain_name(short).replace(" ", ""), plain_name(long)
-    if _HAN.fullmatch(letters[:1]):
+    if HAN.fullmatch(letters[:1]):
         return _is_han_abbreviation(letters, core_name(long))
     written = re.sub(r"[.\s]", "", unicodedata.normalize("NFKC", short))
     if len(letters) < _SHORTEST_ACRONYM or written != written.upper() or len(written) > 6:  # noqa: PLR2004
@@ -260,7 +265,7 @@ def _is_han_abbreviation(short: str, long: str) -> bool:
     """Two to six characters of the full name, in order, the first one first."""
     if not 2 <= len(short) <= 6 or len(long) < max(_HAN_FULL, len(short) * 3 / 2):  # noqa: PLR2004
         return False
-    if not all(map(_HAN.match, short)) or short[0] != long[0]:
+    if not all(map(HAN.match, short)) or short[0] != long[0]:
         return False
     rest = iter(long)
     return all(character in rest for character in short)
@@ -269,7 +274,7 @@ def _is_han_abbreviation(short: str, long: str) -> bool:
 def _is_head(one: str, other: str) -> bool:
     """Apple of Apple Computer, Stanford of Stanford University, 苹果 of 苹果电脑."""
     short, long = sorted((one, other), key=len)
-    if _HAN.search(short):
+    if HAN.search(short):
         return len(short) > 1 and long.startswith(short)
     words, whole = short.split(), long.split()
     return whole[: len(words)] == words and set(whole[len(words) :]) <= _GENERIC
@@ -290,7 +295,7 @@ def _is_slip(one: str, other: str) -> bool:
 
 
 def _is_spelling(one: str, other: str) -> bool:
-    if min(len(one), len(other)) < _SHORTEST_SPELLING or _HAN.search(one + other):
+    if min(len(one), len(other)) < _SHORTEST_SPELLING or HAN.search(one + other):
         return False
     if one.replace(" ", "") == other.replace(" ", ""):
         return True

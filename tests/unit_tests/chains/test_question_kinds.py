@@ -37,6 +37,8 @@ QUESTIONS = {
         "列出所有由王选创办的公司。",
         "统计每个城市的公司数量。",
         "这些电影的平均评分是多少？",
+        "喬布斯創辦了多少家公司？",
+        "誰演的電影最多？",
     ],
     "overview": [
         "What are the main themes?",
@@ -58,6 +60,7 @@ QUESTIONS = {
         "这个知识库整体内容是什么？",
         "请概述。",
         "这些资料主要讲什么？",
+        "總結所有文檔的內容。",
     ],
     "graph": [
         "What have Apple and Pixar to do with each other?",
@@ -71,6 +74,7 @@ QUESTIONS = {
         "柳传志和倪光南是什么关系？",
         "介绍一下中关村",
         "概述一下联想的历史",
+        "喬布斯和沃茲尼亞克是什麼關係？",
     ],
     "multi-step": [
         "Who is older, Steve Jobs or Bill Gates?",

@@ -53,6 +53,15 @@ def test_what_was_added_is_there_when_it_is_opened_again(tmp_path):
     again.close()
 
 
+@pytest.mark.parametrize(("written", "asked"), [("喬布斯", "乔布斯"), ("乔布斯", "喬布斯")])
+def test_names_are_found_in_both_scripts_and_shown_as_written(written, asked):
+    store = EmbeddedGraphStore(None)
+    store.add([said(f"{written}創辦NeXT", chunk_id="c", triples=[(written, "FOUNDED", "NeXT")])])
+    [found] = store.find_entities(asked)
+    assert (found.node.name, found.score) == (written, 1)
+    store.close()
+
+
 def test_in_memory_it_is_one_graph_for_all_threads():
     store = EmbeddedGraphStore(None)
     store.add([TOLD])
@@ -121,6 +130,23 @@ def test_names_are_found_by_their_vectors():
     assert {one.node.name for one in both if one.score > 0.99} == {"Ann", "Bob"}
     with pytest.raises(ValueError, match="dimensions"):
         store.find_entities(vector=[1.0, 2.0])
+    store.close()
+
+
+def test_only_new_names_are_embedded_and_what_is_replaced_keeps_its_vector():
+    embedded = []
+
+    class Counting(HashEmbeddings):
+        def embed_documents(self, texts):
+            embedded.extend(texts)
+            return super().embed_documents(texts)
+
+    store = EmbeddedGraphStore(None, embeddings=Counting())
+    for names in (("Ann", "Bob"), ("Ann", "Bob"), ("Ann", "Cy")):
+        store.add([said(" ".join(names), chunk_id="c", triples=[(names[0], "T", names[1])])])
+    assert sorted(embedded) == ["Ann", "Bob", "Cy"]
+    found = store.find_entities(vector=Counting().embed_query("Ann"), k=1)
+    assert [one.node.name for one in found] == ["Ann"]
     store.close()
 
 

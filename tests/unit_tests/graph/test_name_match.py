@@ -2,7 +2,7 @@
 
 import pytest
 
-from langchain_graft.graph.name_match import name_score, name_words, word_grams
+from langchain_graft.graph.name_match import in_both_scripts, name_score, name_words, word_grams
 
 
 def score(text, *names):
@@ -29,6 +29,13 @@ def test_the_better_name_wins_and_slips_are_forgiven():
     assert 0.7 < score("wozniack", "Wozniak") < 1
     assert score("苹果汁", "苹果公司") < score("苹果汁", "苹果汁")
     assert score("Bob", "Bill") == score("?!", "Ann") == score("Ann", "") == 0
+
+
+@pytest.mark.parametrize(("asked", "name"), [("喬布斯", "乔布斯"), ("乔布斯", "喬布斯")])
+def test_both_scripts_are_one_name_and_words_stay_as_written(asked, name):
+    assert score(asked, name) == 1
+    assert next(iter(name_words(asked))) == asked[:2]
+    assert set(name_words(name)) <= set(in_both_scripts(name_words(asked)))
 
 
 def test_function_words_tell_little():

@@ -18,6 +18,7 @@ TEXT = "Steve Jobs founded NeXT. “The  Cube” came later. Jobs’s team left;
         ("The NeXT", "NeXT"),
         ("乔布斯", "乔布斯"),
         ("苹果", "苹果"),
+        ("喬布斯", "乔布斯"),
     ],
 )
 def test_a_name_is_found_as_it_is_written_or_nearly(name, quote):

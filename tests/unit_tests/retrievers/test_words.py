@@ -9,6 +9,7 @@ from langchain_graft.retrievers.words import query_words, spread_han
     ("text", "spread"),
     [
         ("苹果II", " 苹 果 苹果 II"),
+        ("蘋果II", " 苹 果 苹果 II"),
         ("好", " 好 "),
         ("中文字", " 中 文 字 中文 文字 "),
         ("plain English", "plain English"),

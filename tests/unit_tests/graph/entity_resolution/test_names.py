@@ -13,6 +13,8 @@ from langchain_graft.graph.entity_resolution.names import core_name, match_names
         ("Ｄｒ． Jane Roe", "Jane Roe", "person", "same name"),
         ("the U.S.", "US", "place", "same name"),
         ("王选教授", "王选", "person", "same name"),
+        ("喬布斯", "乔布斯", "person", "same name"),
+        ("聯想集團有限公司", "联想", "organization", "same name without its form"),
         ("NeXT, Inc.", "NeXT", "organization", "same name without its form"),
         ("联想集团有限公司", "联想", "organization", "same name without its form"),
         ("J. R. R. Tolkien", "John Ronald Reuel Tolkien", "person", "initials"),
