@@ -125,7 +125,9 @@ class GraphBuilding:
         todo = [chunk for chunk in waiting if chunk.id not in done]
         measured, started = 0, time.perf_counter()
         for chunk in todo[:sample]:
-            measured += not self._extract(chunk).detail
+            if self._extract(chunk).detail:
+                break  # a model that is not there is not waited for twice
+            measured += 1
         seconds = time.perf_counter() - started
         known = [record for record in self._records().values() if not record.detail]
         said = [record.output_tokens for record in known if record.output_tokens]

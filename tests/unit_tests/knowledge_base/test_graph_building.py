@@ -9,6 +9,7 @@ import pytest
 
 from langchain_graft.errors import GraftError
 from langchain_graft.graph import schema_of
+from langchain_graft.graph.embedded_store import EmbeddedGraphStore
 from langchain_graft.knowledge_base import KnowledgeBase
 from langchain_graft.testing import HashEmbeddings, ScriptedChatModel
 
@@ -140,6 +141,41 @@ def test_an_estimate_keeps_what_it_measured(kb, documents, write, writer):
     assert estimate.output_tokens > 0
     assert estimate.seconds is not None
     assert kb.build_graph(writer.model).extracted == 3
+
+
+def test_an_estimate_without_the_model_ends_at_the_first_failure(kb, documents, write, writer):
+    for n in range(5):
+        write(f"{n}.md", f"# {n}\n\nJobs founded Apple. This is text number {n}.")
+    kb.ingest(documents)
+    writer.fail = "Jobs"
+    estimate = kb.estimate_graph(writer.model)
+    assert (estimate.measured, estimate.calls, estimate.seconds) == (0, 5, None)
+    assert len(writer.calls) == 2  # one chunk, twice
+
+
+def test_an_estimate_on_the_way_is_told_and_nothing_is_read_twice(kb, documents, write, writer):
+    for n in range(5):
+        write(f"{n}.md", f"# {n}\n\nJobs founded Apple. This is text number {n}.")
+    kb.ingest(documents)
+    told = []
+    writer.fail = "number 1"
+    report = kb.build_graph(writer.model, on_estimate=told.append, max_concurrency=1)
+    [estimate] = told
+    assert estimate.calls + estimate.measured == 5
+    assert (report.extracted, report.kept, len(report.failed)) == (4, 0, 1)
+    writer.fail = ""
+    report = kb.build_graph(writer.model, on_estimate=told.append)
+    assert (report.extracted, report.kept, report.failed) == (1, 4, {})
+
+
+def test_a_store_that_was_emptied_gets_the_graph_again(kb, documents, write, writer):
+    write("a.md", "# A\n\nJobs founded Apple. It made computers.")
+    kb.ingest(documents)
+    for _ in range(2):
+        with closing(EmbeddedGraphStore(None)) as store:
+            assert kb.build_graph(writer.model, store=store).added == 1
+            assert len(store.chunk_ids()) == 1
+    assert len(writer.calls) == 1
 
 
 def test_a_journal_of_an_older_version_is_taken_over(kb, documents, write, writer):
