@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AGGREGATES = ("COUNT", "SUM", "AVG", "MIN", "MAX", "COLLECT", "STDEV", "STDEVP")
 _AVERAGED = re.compile(
-    r"(\w+)\.(\w+)\s*(<=|>=|<|>)\s*(avg|min|max)\s*\(\s*\1\.\2\s*\)\s*$", re.IGNORECASE
+    r"(\w+)\.(\w+)\s*(<=|>=|<|>|=)\s*(avg|min|max)\s*\(\s*\1\.\2\s*\)\s*$", re.IGNORECASE
 )
 
 
@@ -37,7 +37,7 @@ def mend_group_by(cypher: str, _schema: Schema, _question: str) -> Repaired:
     elif having and projection:
         edits += _having(statement, projection, having)
     elif having:
-        edits.append((having.start, having.end, " "))
+        edits.append((having.start, having.body, "WHERE"))
     return Repaired(edited(cypher, edits), ("GROUP BY and HAVING were written as Cypher's",))
 
 
@@ -120,7 +120,8 @@ def alias_of(expression: str) -> str:
     if call := re.match(r"(\w+)\s*\(\s*(?:DISTINCT\s+)?([\w.]*)", expression, re.IGNORECASE):
         inner = call[2].split(".")[-1]
         return f"{inner}_{call[1].lower()}" if inner else call[1].lower() + "_of_all"
-    return re.split(r"\W+", expression.strip("`"))[-1] or "value"
+    word = re.split(r"\W+", expression.strip("`"))[-1]
+    return word if word.isidentifier() else "value"
 
 
 def normal(text: str) -> str:

@@ -17,7 +17,8 @@ _BEHIND = ("ORDER", "SKIP", "OFFSET", "LIMIT")
 def mend_missing_return(cypher: str, _schema: Schema, _question: str) -> Repaired:
     """`WITH p ORDER BY ... LIMIT 3` at the end becomes RETURN; without any, nodes are returned."""
     statement = read_statement(cypher)
-    if not statement.clauses or statement.last("RETURN", "CALL", "FINISH", "UNION"):
+    said = any(atom.is_keyword("RETURN") for atom in statement.atoms)
+    if said or not statement.clauses or statement.last("CALL", "FINISH", "UNION"):
         return Repaired(cypher)
     last = statement.last("WITH", "MATCH")
     if last is not None and last.keyword == "WITH":

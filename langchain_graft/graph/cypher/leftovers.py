@@ -74,7 +74,7 @@ def mend_unbound_entries(cypher: str, _schema: Schema, _question: str) -> Repair
 
 
 def mend_functions(cypher: str, _schema: Schema, _question: str) -> Repaired:
-    """`length(m.title)`, `LOWER(x)`, `size((p)-->())` as Cypher writes them; `size(m)` counts."""
+    """`length(m.title)`, `LOWER(x)`, `size((p)-->())`, `size(m)` of a thing, as Cypher has them."""
     statement = read_statement(cypher)
     atoms, edits = statement.atoms, []
     single = {*statement.node_labels} | {
@@ -82,10 +82,15 @@ def mend_functions(cypher: str, _schema: Schema, _question: str) -> Repaired:
     }
     for n, atom in enumerate(atoms[:-1]):
         name = _FUNCTIONS.get(atom.text.upper()) if atom.is_word else None
-        if name is None and not atom.is_keyword("SIZE"):
+        if name is None and not atom.is_keyword("SIZE", "COUNT"):
             continue
         counted = statement.atoms[n + 2].name if n + 3 < len(atoms) else ""
-        if counted in single and atoms[n + 1].text == "(" and atoms[n + 3].text == ")":
+        if (
+            atom.is_keyword("SIZE", "LENGTH")
+            and counted in single
+            and atoms[n + 1].text == "("
+            and atoms[n + 3].text == ")"
+        ):
             edits.append((atom.start, atom.end, "count"))
             continue
         if atoms[n + 1].text != "(" or (n and atoms[n - 1].text == "."):

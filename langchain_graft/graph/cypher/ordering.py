@@ -49,14 +49,15 @@ def mend_direction(cypher: str, _schema: Schema, question: str) -> Repaired:
 
 
 def mend_grouped_ordering(cypher: str, _schema: Schema, _question: str) -> Repaired:
-    """`RETURN p.name, count(m) ORDER BY p.born` returns what it is ordered by: else it is lost."""
+    """What groups and distinct rows are ordered by is returned: else it is lost."""
     statement = read_statement(cypher)
     for n, order in enumerate(statement.clauses):
         projection = statement.clauses[n - 1] if n else order
         if order.keyword != "ORDER" or projection.keyword not in {"RETURN", "WITH"}:
             continue
         items = statement.items(projection)
-        if not any(aggregates_in(item.text) for item in items):
+        grouped = any(aggregates_in(item.text) for item in items)
+        if not grouped and not statement.is_distinct(projection):
             continue
         told = {normal(item.text) for item in items} | {normal(item.alias or "") for item in items}
         keys = [

@@ -64,7 +64,8 @@ def _strangers(statement: Statement, schema: Schema) -> Iterator[tuple[str, Atom
             yield name, access.property
 
 
-def _properties(part: Part, statement: Statement, schema: Schema) -> list[str]:
+def properties_of_part(part: Part, statement: Statement, schema: Schema) -> list[str]:
+    """What the schema says that a node or relationship of a pattern has."""
     if isinstance(part, NodePattern):
         return list(properties_of(schema, labels=labels_of(part, statement, schema)))
     return list(properties_of(schema, types=[type_.name for type_ in part.types]))
@@ -76,7 +77,7 @@ def _owners(statement: Statement, schema: Schema, variable: str, name: str) -> l
     def having(parts: Iterable[Part]) -> list[_Owner]:
         found: dict[object, _Owner] = {}
         for part in parts:
-            meant = same_name(name, _properties(part, statement, schema))
+            meant = same_name(name, properties_of_part(part, statement, schema))
             own = part.variable.name if part.variable else (part.start, part.end)
             if meant and own != variable:
                 found.setdefault(own, _Owner(part, meant))
@@ -105,7 +106,7 @@ def _handed(statement: Statement, variable: str, owner: _Owner) -> Repaired:
     if owner.part.variable:
         name = owner.part.variable.text
     else:
-        name, edit = _naming(statement, owner.part)
+        name, edit = naming(statement, owner.part)
         edits.append(edit)
     told = ""
     for access in statement.accesses:
@@ -117,12 +118,14 @@ def _handed(statement: Statement, variable: str, owner: _Owner) -> Repaired:
     return Repaired(edited(statement.cypher, edits), (f"property of another: {told}",))
 
 
-def _naming(statement: Statement, part: Part) -> tuple[str, Edit]:
+def naming(statement: Statement, part: Part, wish: str = "") -> tuple[str, Edit]:
+    """A name for a part that has none, and the edit that gives it."""
     if isinstance(part, NodePattern):
-        wish = part.labels[0].name[0].lower() if part.labels else "n"
-        name = statement.free_name(wish if wish.isascii() and wish.isalpha() else "n")
+        first = part.labels[0].name[0].lower() if part.labels else "n"
+        first = first if first.isascii() and first.isalpha() else "n"
+        name = wish or statement.free_name(first)
         return name, (part.start + 1, part.start + 1, name)
-    name = statement.free_name("r")
+    name = wish or statement.free_name("r")
     text = statement.cypher[part.start : part.end]
     if "[" in text:
         place = part.start + text.index("[") + 1
@@ -173,7 +176,7 @@ def _with_step(
 def _moved_entries(statement: Statement, schema: Schema) -> Repaired:
     """`(m:Movie {rating: 5})` beside `[:REVIEWED]`: the entry goes where the property is."""
     for part in statement.parts:
-        known = _properties(part, statement, schema)
+        known = properties_of_part(part, statement, schema)
         for entry in part.entries:
             if not known or entry.key.name in known:
                 continue
@@ -181,7 +184,7 @@ def _moved_entries(statement: Statement, schema: Schema) -> Repaired:
             homes = [
                 (one, meant)
                 for one in beside
-                if (meant := same_name(entry.key.name, _properties(one, statement, schema)))
+                if (meant := same_name(entry.key.name, properties_of_part(one, statement, schema)))
             ]
             if len(homes) == 1:
                 value = statement.cypher[entry.start : entry.end]

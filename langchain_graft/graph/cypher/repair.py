@@ -30,12 +30,23 @@ from langchain_graft.graph.cypher.operators import (
 from langchain_graft.graph.cypher.ordering import mend_direction, mend_grouped_ordering
 from langchain_graft.graph.cypher.owners import mend_owners
 from langchain_graft.graph.cypher.quotes import mend_quotes
+from langchain_graft.graph.cypher.regrouping import (
+    mend_late_where,
+    mend_lost_conditions,
+    mend_lost_groups,
+)
 from langchain_graft.graph.cypher.sameness import drop_needless_ends, mend_same_things
 from langchain_graft.graph.cypher.scope import (
     mend_bare_properties,
     mend_conditions_that_bind,
     mend_lost_variables,
+    mend_unbound_variables,
     mend_with_columns,
+)
+from langchain_graft.graph.cypher.slips import (
+    mend_brackets,
+    mend_compared_entries,
+    mend_words_of_sql,
 )
 from langchain_graft.graph.cypher.value_types import mend_value_types
 
@@ -46,7 +57,11 @@ if TYPE_CHECKING:
 
 SYNTAX: tuple[Repair, ...] = (
     mend_quotes,
+    mend_brackets,
+    mend_compared_entries,
+    mend_words_of_sql,
     mend_missing_return,
+    mend_late_where,
     mend_group_by,
     mend_operators,
     mend_like,
@@ -60,6 +75,8 @@ SYNTAX: tuple[Repair, ...] = (
     mend_unbound_entries,
     mend_with_columns,
     mend_lost_variables,
+    mend_lost_conditions,
+    mend_lost_groups,
     mend_conditions_that_bind,
 )
 """What Neo4j would not read."""
@@ -68,6 +85,7 @@ SCHEMA: tuple[Repair, ...] = (
     mend_arrows,
     mend_steps,
     mend_bare_properties,
+    mend_unbound_variables,
     mend_owners,
     mend_value_types,
     mend_years,

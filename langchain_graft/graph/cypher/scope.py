@@ -9,6 +9,7 @@ from langchain_graft.graph.cypher.aggregation import aggregates_in, aliased, var
 from langchain_graft.graph.cypher.conditions import conditions_of, without_condition
 from langchain_graft.graph.cypher.edits import Edit, Repaired, edited
 from langchain_graft.graph.cypher.names import properties_of
+from langchain_graft.graph.cypher.owners import naming, properties_of_part
 from langchain_graft.graph.cypher.resolve import variable_labels
 from langchain_graft.graph.cypher.statement import read_statement
 from langchain_graft.graph.schema_slice import escaped_name
@@ -104,6 +105,31 @@ def mend_bare_properties(cypher: str, schema: Schema, _question: str) -> Repaire
         return Repaired(cypher)
     told = ", ".join(dict.fromkeys(text for _, _, text in edits))
     return Repaired(edited(cypher, edits), (f"bare properties: {told}",))
+
+
+def mend_unbound_variables(cypher: str, schema: Schema, _question: str) -> Repaired:
+    """`r.rating` where nothing is called `r` is asked of the only part that has a rating."""
+    statement = read_statement(cypher)
+    bound = {*statement.node_labels, *statement.relationship_types}
+    for access in statement.accesses:
+        if access.variable.name in bound or _is_bound(statement, access.variable):
+            continue
+        name = access.property.name
+        having: dict[object, NodePattern | RelationshipPattern] = {}
+        for part in statement.parts:
+            if name in properties_of_part(part, statement, schema):
+                having.setdefault(part.variable.name if part.variable else part.start, part)
+        if len(having) != 1:
+            continue
+        part = next(iter(having.values()))
+        edits = (
+            [(access.variable.start, access.variable.end, part.variable.text)]
+            if part.variable
+            else [naming(statement, part, access.variable.text)[1]]
+        )
+        told = f"a name that nothing has: {access.variable.text}.{access.property.text}"
+        return Repaired(edited(cypher, edits), (told,))
+    return Repaired(cypher)
 
 
 def mend_conditions_that_bind(cypher: str, _schema: Schema, _question: str) -> Repaired:

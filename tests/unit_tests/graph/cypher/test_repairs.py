@@ -34,6 +34,11 @@ from langchain_graft.graph.cypher.ordering import mend_direction, mend_grouped_o
 from langchain_graft.graph.cypher.owners import mend_owners
 from langchain_graft.graph.cypher.parameters import with_parameters
 from langchain_graft.graph.cypher.quotes import mend_quotes
+from langchain_graft.graph.cypher.regrouping import (
+    mend_late_where,
+    mend_lost_conditions,
+    mend_lost_groups,
+)
 from langchain_graft.graph.cypher.repair import repair_cypher
 from langchain_graft.graph.cypher.reply import cypher_of_reply
 from langchain_graft.graph.cypher.sameness import drop_needless_ends, mend_same_things
@@ -41,7 +46,13 @@ from langchain_graft.graph.cypher.scope import (
     mend_bare_properties,
     mend_conditions_that_bind,
     mend_lost_variables,
+    mend_unbound_variables,
     mend_with_columns,
+)
+from langchain_graft.graph.cypher.slips import (
+    mend_brackets,
+    mend_compared_entries,
+    mend_words_of_sql,
 )
 from langchain_graft.graph.cypher.value_types import mend_value_types
 from langchain_graft.graph.schema import NodeType, Property, Schema
@@ -153,6 +164,34 @@ MENDED = [
     (mend_lonely_properties, FILMS, "What are the roles in X?",
      "MATCH (p:Person)-[r:ACTED_IN]->(m:Movie {title: 'X'}) RETURN r.roles",
      "MATCH (p:Person)-[r:ACTED_IN]->(m:Movie {title: 'X'}) RETURN p.name, r.roles"),
+    (mend_group_by, FILMS, "", f"{DIRECTED} HAVING count(m) > 5 RETURN p.name", f"{DIRECTED} WHERE count(m) > 5 RETURN p.name"),
+    (mend_aggregated_condition, FILMS, "", "MATCH (m:Movie) WHERE m.released = MAX(m.released) RETURN m.title",
+     "MATCH (m:Movie) WITH max(m.released) AS max_released MATCH (m:Movie) WHERE m.released = max_released RETURN m.title"),
+    (mend_late_where, FILMS, "", f"{DIRECTED} RETURN p.name, count(m) AS n ORDER BY n DESC WHERE n > 3",
+     f"{DIRECTED} RETURN p.name, count(m) AS n ORDER BY n DESC HAVING n > 3"),
+    (mend_lost_conditions, FILMS, "", f"{DIRECTED} WITH p, count(m) AS n WHERE n > 3 AND m.released > 2000 RETURN p.name",
+     f"{DIRECTED} WHERE m.released > 2000 WITH p, count(m) AS n WHERE n > 3 RETURN p.name"),
+    (mend_lost_groups, FILMS, "", "MATCH (m:Movie) WITH max(m.released) AS r WHERE m.released = r RETURN m.title",
+     "MATCH (m:Movie) WITH max(m.released) AS r MATCH (m:Movie) WHERE m.released = r RETURN m.title"),
+    (mend_lost_groups, FILMS, "", f"{DIRECTED} WITH p, count(m) AS n ORDER BY n LIMIT 1 RETURN p.name, n, m.title",
+     f"{DIRECTED} WITH p, count(m) AS n, collect(DISTINCT m.title) AS title_list ORDER BY n LIMIT 1 RETURN p.name, n, title_list"),
+    (mend_brackets, FILMS, "", "MATCH (p:Person)-[:DIRECTED]->(m:Movie RETURN p.name", f"{DIRECTED} RETURN p.name"),
+    (mend_brackets, FILMS, "", f"{DIRECTED} RETURN p.name)", f"{DIRECTED} RETURN p.name"),
+    (mend_compared_entries, FILMS, "", "MATCH (p:Person {name: 'x', born > 1960}) RETURN p",
+     "MATCH (p:Person {name: 'x'}) WHERE p.born > 1960 RETURN p"),
+    (mend_compared_entries, FILMS, "", "MATCH (p:Person {born: >= 1960})-[:DIRECTED]->(m) WHERE m.released < 9 RETURN p",
+     "MATCH (p:Person)-[:DIRECTED]->(m) WHERE p.born >= 1960 AND m.released < 9 RETURN p"),
+    (mend_words_of_sql, FILMS, "", "MATCH (m:Movie) WHERE m.title = 'A' OR 'B' RETURN TOP 5 m.title",
+     "MATCH (m:Movie) WHERE m.title IN ['A', 'B'] RETURN m.title LIMIT 5"),
+    (mend_words_of_sql, FILMS, "", "MATCH (p:Person) WHERE EXISTS(p.born) AND NOT EXISTS(p.name) RETURN p",
+     "MATCH (p:Person) WHERE p.born IS NOT NULL AND p.name IS NULL RETURN p"),
+    (mend_unbound_variables, FILMS, "", f"{REVIEWED} RETURN m.title, avg(r.rating)",
+     "MATCH (p:Person)-[r:REVIEWED]->(m:Movie) RETURN m.title, avg(r.rating)"),
+    (mend_unbound_variables, FILMS, "", "MATCH (person:Person) RETURN p.born", "MATCH (person:Person) RETURN person.born"),
+    (mend_grouped_ordering, FILMS, "", "MATCH (m:Movie) RETURN DISTINCT m.title ORDER BY m.released",
+     "MATCH (m:Movie) RETURN DISTINCT m.title, m.released ORDER BY m.released"),
+    (mend_functions, FILMS, "", "MATCH (p:Person) RETURN p.name, COUNT((p)-[:FOLLOWS]->()) AS n",
+     "MATCH (p:Person) RETURN p.name, COUNT { (p)-[:FOLLOWS]->() } AS n"),
     (mend_functions, FILMS, "", f"{DIRECTED} WHERE size(m) > 3 RETURN p", f"{DIRECTED} WHERE count(m) > 3 RETURN p"),
     (mend_with_columns, FILMS, "", f"{DIRECTED} WITH p.name, p.born ORDER BY p.born RETURN p.name, p.born",
      f"{DIRECTED} WITH p ORDER BY p.born RETURN p.name, p.born"),
@@ -199,6 +238,9 @@ RIGHT = [
     (FILMS, "MATCH (p:Person) WHERE EXISTS { (p)-[:DIRECTED]->(:Movie) } RETURN p.name, p.born"),
     (FILMS, "MATCH (p:Person)-[:FOLLOWS*1..3]->(q:Person) WITH q, count(p) AS n WHERE n > 1 RETURN q.name, n"),
     (FILMS, "MATCH (m:Movie) WHERE m.title STARTS WITH 'The' OR m.released IN [1999, 2000] RETURN m.title"),
+    (FILMS, "MATCH (m:Movie) WHERE m.title = \"a = 'b' OR 'c'\" AND m.tagline CONTAINS 'IS 3' RETURN m.title"),
+    (FILMS, "MATCH (m:Movie) WITH max(m.released) AS r MATCH (m:Movie) WHERE m.released = r RETURN m.title"),
+    (FILMS, "MATCH (p:Person)-[:DIRECTED]->(m:Movie) WITH p, collect(m.title) AS titles WHERE size(titles) > 1 RETURN p.name, titles"),
     (FILMS, "MATCH (p:Person)-[:DIRECTED]->(m:Movie) WHERE (p)-[:ACTED_IN]->(m) RETURN p.name"),
     (FILMS, "MATCH (p:Person) WITH p.born AS born, collect(p.name) AS names UNWIND names AS name RETURN born, name"),
     (FILMS, "MATCH (p:Person) RETURN [born IN collect(p.born) WHERE born > 1960] AS years"),
