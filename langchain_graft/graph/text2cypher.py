@@ -94,6 +94,8 @@ class CypherAnswer:
     """Why there is no statement: the graph does not hold what is asked. Empty when there is one."""
     cut: tuple[str, ...] = ()
     """What of the schema was not shown to the model."""
+    remarks: tuple[str, ...] = ()
+    """What the server remarks on the statement, such as a property that nothing has."""
 
     @property
     def answerable(self) -> bool:
@@ -231,6 +233,7 @@ def _attempts(  # noqa: C901, PLR0912, PLR0915 (one loop, told in order)
                 problems = yield from _diagnosis(attempt, cypher)
                 if not problems:
                     return answer
+                problems += answer.remarks
             failure = None
         except CypherError as error:
             failure, problems = error, [error.reason]
@@ -286,6 +289,7 @@ def _run(attempt: _Attempt, cypher: str, *, row_limit: int | None = None) -> Ste
         rows=tuple(result.rows),
         repairs=tuple(attempt.repairs),
         truncated=result.truncated,
+        remarks=result.notifications,
     )
 
 

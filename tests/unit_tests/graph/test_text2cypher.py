@@ -97,14 +97,17 @@ def test_what_the_schema_does_not_hold_is_said_and_never_run(answer):
 
 
 def test_an_empty_result_is_diagnosed(answer):
-    graph = ScriptedGraph(rows={"MATCH (m:Movie) RETURN": [{"m.title": "x"}]})
+    rows = {"MATCH (m:Movie) RETURN": [{"m.title": "x"}]}
+    graph = ScriptedGraph(rows=rows, remarks=("1899 is long ago.",))
     first = "MATCH (m:Movie) WHERE m.released = 1899 RETURN m.title"
     settings = Text2CypherSettings(model_repairs=1)
     retriever = retriever_of(first, first, graph=graph, settings=settings)
     got = answer(retriever, "films of 1899")
     assert got.rows == ()
     assert got.cypher.startswith("MATCH (m:Movie) WHERE m.released = $released")
-    assert "without the condition `m.released = 1899` it does" in retriever.model.asked[1][-1].text
+    told = retriever.model.asked[1][-1].text
+    assert "without the condition `m.released = 1899` it does" in told
+    assert "1899 is long ago." in told
 
 
 def test_examples_of_the_same_question_can_be_left_out():

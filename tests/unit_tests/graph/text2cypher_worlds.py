@@ -73,8 +73,9 @@ SHOP = Schema(
 class ScriptedGraph:
     """Gives rows by the statement's words: the first key that stands in it counts."""
 
-    def __init__(self, schema=FILMS, rows=None, error=None):
+    def __init__(self, schema=FILMS, rows=None, error=None, remarks=()):
         self.known, self.rows, self.error, self.asked = schema, rows or {}, error, []
+        self.remarks = remarks
 
     def schema(self, *, refresh=False):
         return self.known
@@ -88,7 +89,9 @@ class ScriptedGraph:
             raise CypherError(self.error[1], cypher=cypher)
         rows = next((rows for key, rows in self.rows.items() if key in cypher), [])
         keys = tuple(rows[0]) if rows else ()
-        return ReadResult(cypher=cypher, keys=keys, rows=rows[:row_limit])
+        return ReadResult(
+            cypher=cypher, keys=keys, rows=rows[:row_limit], notifications=self.remarks
+        )
 
     async def aread(self, *args, **settings):
         return self.read(*args, **settings)
