@@ -96,29 +96,21 @@ class Extractor:
         Raises:
             ReplyError: It can not be read, the second one neither.
         """
-        again: list[BaseMessage] = []
         replies: list[ExtractionReply] = []
-        for _ in range(_ATTEMPTS):
-            said = self._ask.invoke(self._messages(document, again), config)
-            replies.append(_reply(said))
-            if _is_readable(replies[-1].text):
-                return _summed(replies)
-            again = [AIMessage(replies[-1].text or "?"), HumanMessage(EXTRACTION_AGAIN)]
-        raise _unreadable(replies[-1].text)
+        while (reply := _outcome(replies)) is None:
+            messages = self._messages(document, replies)
+            replies.append(_reply(self._ask.invoke(messages, config)))
+        return reply
 
     async def aask(
         self, document: Document, config: RunnableConfig | None = None
     ) -> ExtractionReply:
         """Like `ask`."""
-        again: list[BaseMessage] = []
         replies: list[ExtractionReply] = []
-        for _ in range(_ATTEMPTS):
-            said = await self._ask.ainvoke(self._messages(document, again), config)
-            replies.append(_reply(said))
-            if _is_readable(replies[-1].text):
-                return _summed(replies)
-            again = [AIMessage(replies[-1].text or "?"), HumanMessage(EXTRACTION_AGAIN)]
-        raise _unreadable(replies[-1].text)
+        while (reply := _outcome(replies)) is None:
+            messages = self._messages(document, replies)
+            replies.append(_reply(await self._ask.ainvoke(messages, config)))
+        return reply
 
     def read(self, reply: str, document: Document) -> GraphRead:
         """What a reply says that the document bears out, and what was dropped."""
@@ -131,7 +123,9 @@ class Extractor:
         messages = self._messages(document, [])
         return sum(estimate_tokens(str(one.text)) for one in messages)
 
-    def _messages(self, document: Document, again: Sequence[BaseMessage]) -> list[BaseMessage]:
+    def _messages(
+        self, document: Document, replies: Sequence[ExtractionReply]
+    ) -> list[BaseMessage]:
         text = source_text(document)
         if (tokens := estimate_tokens(text)) > MOST_DOCUMENT_TOKENS:
             msg = (
@@ -149,7 +143,11 @@ class Extractor:
             "document": text,
             "schema": self._schema_text,
             "examples": [] if self.strict else examples,
-            "again": list(again),
+            "again": [
+                turn
+                for reply in replies[-1:]
+                for turn in (AIMessage(reply.text or "?"), HumanMessage(EXTRACTION_AGAIN))
+            ],
         }
         return self._prompt.invoke(given).to_messages()
 
@@ -254,12 +252,17 @@ def _reply(said: Any) -> ExtractionReply:
     )
 
 
-def _summed(replies: Sequence[ExtractionReply]) -> ExtractionReply:
-    return ExtractionReply(
-        text=replies[-1].text,
-        input_tokens=sum(one.input_tokens for one in replies),
-        output_tokens=sum(one.output_tokens for one in replies),
-    )
+def _outcome(replies: Sequence[ExtractionReply]) -> ExtractionReply | None:
+    """The last reply, with what all of them cost; None: the model is to be asked (again)."""
+    if replies and _is_readable(replies[-1].text):
+        return ExtractionReply(
+            text=replies[-1].text,
+            input_tokens=sum(one.input_tokens for one in replies),
+            output_tokens=sum(one.output_tokens for one in replies),
+        )
+    if len(replies) == _ATTEMPTS:
+        raise _unreadable(replies[-1].text)
+    return None
 
 
 def _is_readable(reply: str) -> bool:

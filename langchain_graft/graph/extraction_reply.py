@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.utils.json import parse_partial_json
 
-from langchain_graft.source_text import without_control_words
+from langchain_graft.reply_text import plain_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,8 +20,6 @@ _MOST_NAME = 120
 _MOST_TYPE = 40
 _MOST_TYPE_WORDS = 4
 
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$", re.MULTILINE)
 _JSON = re.compile(r"\A\s*(?:[\w\s]{0,60}[:：])?\s*[\[{]\s*(?:[\"'\[({\]}])|\{\s*[\"']\w+[\"']\s*:")
 _FLAT_OBJECT = re.compile(r"\{[^{}]*\}")
 _TRAILING_COMMA = re.compile(r",(?=\s*[\]}])")
@@ -87,7 +85,7 @@ def read_claims(reply: str) -> list[Claim]:
     commas or single quotes. Labels come as `CamelCase`, types as `UPPER_SNAKE`. Pronouns, headings
     and what is too long to be a name are left out.
     """
-    text = _FENCE.sub("", without_control_words(_THOUGHT.sub("", reply[:_MOST_READ])))
+    text = plain_reply(reply[:_MOST_READ])
     found: Iterable[Claim | None] = _of_json(text) if _JSON.search(text) else ()
     claims = [claim for claim in found if claim]
     if not claims:
@@ -97,7 +95,7 @@ def read_claims(reply: str) -> list[Claim]:
 
 def says_none(reply: str) -> bool:
     """Whether a reply says that there is nothing to write down."""
-    text = _FENCE.sub("", _THOUGHT.sub("", reply)).strip()
+    text = plain_reply(reply).strip()
     if _NONE.fullmatch(text):
         return True
     try:
@@ -120,7 +118,7 @@ def type_name(text: str) -> str:
 
 
 def _of_line(line: str) -> Claim | None:
-    bare = _MARKER.sub("", line.replace("**", ""), count=1).strip()
+    bare = _MARKER.sub("", line, count=1).strip()
     if len(parts := _ARROW.split(bare)) == 3:  # noqa: PLR2004
         ends = parts[2::-2] if _LEFT.search(bare) else parts[::2]
         return _relation(_typed(ends[0]), parts[1].strip("[]: "), _typed(ends[1]))

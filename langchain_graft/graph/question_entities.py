@@ -14,6 +14,7 @@ from langchain_graft.graph.prompts import QUESTION_ENTITIES_PROMPT
 from langchain_graft.graph.triples import names_of
 from langchain_graft.han import HAN, simplified
 from langchain_graft.models.asking import ask_aside, require_variables
+from langchain_graft.reply_text import LIST_MARKER, plain_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +45,6 @@ _HAN_ASKS = re.compile(
     r"谁|什么|哪[里儿年些个位家种]?|何时|何地|多少|几|怎么样?|如何|为什么|吗|呢|请|告诉我?|介绍一?下?|关于"
     r"|的|了|是|在|和|与|及|或|由|被|把|从|到|对|为|有|之间|一切|所有|公司名?"
 )
-_MARKER = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s*")
 _REPLY_TOKENS = 64
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
@@ -98,7 +98,7 @@ def create_entity_step(
     asked = prompt | ask_aside(model, max_tokens=_REPLY_TOKENS) | StrOutputParser()
 
     def read(state: dict[str, str]) -> list[str]:
-        lines = (_MARKER.sub("", line) for line in state["reply"].splitlines())
+        lines = (LIST_MARKER.sub("", line) for line in plain_reply(state["reply"]).splitlines())
         given = _worth_asking(line for line in lines if line.strip().upper() != "NONE")
         return list(dict.fromkeys([*given[:MOST_NAMES], *candidate_names(state["input"])]))
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.utils.json import parse_partial_json
 
+from langchain_graft.reply_text import LIST_MARKER, plain_reply
 from langchain_graft.sentences import sentences
-from langchain_graft.source_text import without_control_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,20 +18,9 @@ MOST_CHARACTERS = 300
 """A longer line is no query."""
 _MOST_READ = 10_000
 
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$", re.MULTILINE)
 _JSON = re.compile(r"[\[{]\s*[\"'\[{]")
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|'([^'\n]+)'(?=\s*[,\]])")
 _INLINE_NUMBER = re.compile(r"(?<=[?？.。;；])\s*(?=\(?[1-9]\d?[.)、）]\s*\D)")
-_MARKER = re.compile(  # at the beginning
-    r"""\A\s*(?:
-        [-*•·‣▪◦–—+]+(?=\s) | [•·‣▪◦] | [#>]+
-      | [(（\[]\s*(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4}|[一二三四五六七八九十]{1,2})\s*[)）\]]
-      | \d{1,2}\s*(?:[.)、）．:：](?!\d)|(?=\s*[-–]\s))
-      | [a-zA-Z]\)(?=\s) | [一二三四五六七八九十]{1,2}[、.．] | [①-⑳⑴-⒇]
-    )\s*""",
-    re.VERBOSE,
-)
 _LABEL = re.compile(
     r"""\A\s*(?:
         (?:[\w-]+\s){0,3}?(?:query|queries|question|sub-?question|version|rewrite|rewriting
@@ -96,7 +85,7 @@ def read_queries(reply: str, *, n: int, original: str = "") -> list[str]:
 
 def read_passage(reply: str) -> str:
     """The text that a model's reply gives, without what it says before; empty for a refusal."""
-    text = _plain(reply[:_MOST_READ]).strip()
+    text = plain_reply(reply[:_MOST_READ]).strip()
     first, _, rest = text.partition("\n")
     if rest and (_PREAMBLE.match(first) or first.rstrip(" *").endswith((":", "："))):
         text = rest
@@ -109,22 +98,17 @@ def says_none(reply: str) -> bool:
     return _is_none(reply.strip())
 
 
-def _plain(reply: str) -> str:
-    """A reply without thoughts, control words, fences and bold type."""
-    return _FENCE.sub("", without_control_words(_THOUGHT.sub("", reply))).replace("**", "")
-
-
 def _is_none(text: str) -> bool:
     return bool(_NONE.fullmatch(text))
 
 
 def _lines(reply: str, *, several: bool) -> list[str]:
     """The lines that may be queries; where some of them are list items, those and questions."""
-    text = _plain(reply)
+    text = plain_reply(reply)
     if (listed := _json_strings(text)) is not None:
         return listed
     lines = [line for line in _INLINE_NUMBER.sub("\n", text).splitlines() if line.strip()]
-    marked = [line for line in lines if _MARKER.match(line)]
+    marked = [line for line in lines if LIST_MARKER.match(line)]
     if len(marked) > 1:
         lines = [line for line in lines if line in marked or line.rstrip().endswith(("?", "？"))]
     lines = [line for line in lines if not _is_talk(line)]
@@ -140,7 +124,7 @@ def _parts(line: str) -> list[str]:
 
 def _is_talk(line: str) -> bool:
     """Whether a line is about the list, or an answer, and no query."""
-    bare = _MARKER.sub("", line, count=1).strip(_WRAPPING)
+    bare = LIST_MARKER.sub("", line, count=1).strip(_WRAPPING)
     if _ORIGINAL.match(bare) or _PREAMBLE.match(bare):
         return True
     if bare.endswith((":", "：")) or not any(map(str.isalnum, bare)):
@@ -154,7 +138,7 @@ def _query(line: str) -> str:
     text, before = line, None
     while text != before:  # a number may stand before a label, and quotes around both
         before = text
-        text = _LABEL.sub("", _MARKER.sub("", text.strip(_WRAPPING), count=1), count=1)
+        text = _LABEL.sub("", LIST_MARKER.sub("", text.strip(_WRAPPING), count=1), count=1)
     if "?" in text or "？" in text:
         text = _BEHIND.sub("", text)
     return " ".join(text.strip(_WRAPPING).split())
