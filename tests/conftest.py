@@ -60,3 +60,17 @@ def texts_of():
 @pytest.fixture
 def texts(kb, texts_of):
     return lambda: texts_of(kb)
+
+
+@pytest.fixture(params=["sync", "async"])
+def ask(request):
+    """The pieces of an answer, or the one piece of an answer that is not streamed."""
+
+    async def ask(model, question, *, stream=False):
+        if request.param == "sync":
+            return list(model.stream(question)) if stream else [model.invoke(question)]
+        if stream:
+            return [piece async for piece in model.astream(question)]
+        return [await model.ainvoke(question)]
+
+    return ask

@@ -67,7 +67,6 @@ def create_retrieval_step(  # noqa: C901, PLR0913 (the same step twice, sync and
 
     def passed(found: Sequence[Document], asked: Mapping[str, Any]) -> list[Document]:
         where = asked.get("filter")
-        _check_documents(found)
         return [one for one in found if matches(where, one.metadata)][: asked.get("k")]
 
     def given(
@@ -170,12 +169,6 @@ def _found(found: list[Document] | Exception) -> list[Document]:
     if isinstance(found, TimeoutError):
         raise RetrievalError([str(found) or "TimeoutError"]) from found
     return raised(found)
-
-
-def _check_documents(found: object) -> None:
-    if not isinstance(found, list | tuple) or not all(isinstance(one, Document) for one in found):
-        msg = f"The retriever gave {found!r:.80}, not a list of documents"
-        raise TypeError(msg)
 
 
 def _warnings(documents: Sequence[Document]) -> list[str]:

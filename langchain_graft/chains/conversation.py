@@ -11,7 +11,7 @@ from langchain_graft.chains.inputs import conversation_text
 from langchain_graft.chains.prompts import CONDENSE_PROMPT
 from langchain_graft.chains.rag import RagSettings, create_rag_chain
 from langchain_graft.chains.staged import create_staged_chain
-from langchain_graft.models.asking import NOT_FOR_THE_USER, require_variables
+from langchain_graft.models.asking import ask_aside, require_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from langchain_core.retrievers import RetrieverLike
 
     from langchain_graft.chains.types import RagInput, RagOutput
+
+_QUESTION_TOKENS = 256
 
 
 def create_conversational_chain(
@@ -83,7 +85,7 @@ def _create_condense_step(
     def one_line(question: str) -> str:
         return " ".join(question.split()).strip("\"' ")
 
-    quiet = model.with_config(tags=[NOT_FOR_THE_USER])
+    quiet = ask_aside(model, max_tokens=_QUESTION_TOKENS)
     rewrite = RunnableLambda(with_conversation) | prompt | quiet | StrOutputParser() | one_line
     fallback = RunnablePassthrough.assign(rewritten=rewrite) | RunnableLambda(
         lambda state: {"question": state["rewritten"] or state["input"]}

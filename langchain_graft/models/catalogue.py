@@ -84,9 +84,14 @@ def find_model(name: str, *, kind: Literal["chat", "embeddings"] | None = None) 
     """
     model = CATALOGUE.get(name)
     if model is None or kind not in (None, model.kind):
-        known = (name for name, other in CATALOGUE.items() if kind in (None, other.kind))
-        raise UnknownModelError(name, available=known)
+        raise unknown_model(name, kind=kind)
     return model
+
+
+def unknown_model(name: str, *, kind: Literal["chat", "embeddings"] | None) -> UnknownModelError:
+    """The error that nothing goes by that name, with the catalogue's names of the kind."""
+    known = (name for name, model in CATALOGUE.items() if kind in (None, model.kind))
+    return UnknownModelError(name, available=known)
 
 
 def _gguf(

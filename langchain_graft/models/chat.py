@@ -6,8 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_graft.errors import MissingExtraError, UnknownModelError
-from langchain_graft.models.catalogue import CATALOGUE, find_model
+from langchain_graft.errors import MissingExtraError
+from langchain_graft.models.catalogue import CATALOGUE, find_model, unknown_model
 from langchain_graft.models.remote import MAX_RETRIES, TIMEOUT_SECONDS, provider_errors
 
 if TYPE_CHECKING:
@@ -140,8 +140,7 @@ def _gguf_file(name: str, on_progress: OnProgress | None) -> tuple[Path, str | N
         return pull_model(name, on_progress=on_progress), model.digest
     path = Path(name).expanduser()
     if not path.is_file():
-        chats = (known for known, model in CATALOGUE.items() if model.kind == "chat")
-        raise UnknownModelError(name, available=chats)
+        raise unknown_model(name, kind="chat")
     return path, None
 
 

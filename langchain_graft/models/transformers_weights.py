@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_graft.errors import MissingExtraError, ModelError, UnknownModelError
-from langchain_graft.models.catalogue import CATALOGUE, find_model
+from langchain_graft.errors import MissingExtraError, ModelError
+from langchain_graft.models.catalogue import CATALOGUE, find_model, unknown_model
 from langchain_graft.models.digest import digest_of
 from langchain_graft.models.download import require_space, sha256_of
 from langchain_graft.models.model_folder import (
@@ -73,8 +73,7 @@ def find_weights(name: str, *, on_progress: OnProgress | None = None) -> Weights
         return Weights(name=path.resolve().stem if path.is_file() else path.name, path=path)
     if _is_repository(name):
         return Weights(name=name, path=hub_folder(name))
-    chats = (known for known, model in CATALOGUE.items() if model.kind == "chat")
-    raise UnknownModelError(name, available=chats)
+    raise unknown_model(name, kind="chat")
 
 
 def load_weights(weights: Weights, *, device: str, dtype: torch.dtype) -> tuple[Any, Any, str]:

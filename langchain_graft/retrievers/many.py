@@ -37,9 +37,12 @@ def search_one(
         asked: Settings of the call: `k`, `filter`, `weights`. It is given those that it takes: a
             LangChain retriever `k`, one with `search_many`, as ours have, the others too. Nothing
             is given to a Runnable around a retriever: what is bound there would be overwritten.
+
+    Raises:
+        TypeError: It gives no list of documents.
     """
     settings = _taken(retriever, "_get_relevant_documents", asked)
-    return retriever.invoke(question, config, **settings)
+    return _documents(retriever.invoke(question, config, **settings))
 
 
 async def asearch_one(
@@ -53,7 +56,7 @@ async def asearch_one(
     if _is_sync(retriever):
         return await call_in_thread(partial(search_one, retriever, question, config, asked=asked))
     settings = _taken(retriever, "_aget_relevant_documents", asked)
-    return await retriever.ainvoke(question, config, **settings)
+    return _documents(await retriever.ainvoke(question, config, **settings))
 
 
 def search_many(
@@ -149,6 +152,15 @@ def _rankings(
 def _ranking(found: object, k: int, where: Filter | None) -> list[Document] | Exception:
     if isinstance(found, Exception):
         return found
+    try:
+        documents = _documents(found)
+    except TypeError as error:
+        return error
+    return [document for document in documents if matches(where, document.metadata)][:k]
+
+
+def _documents(found: object) -> list[Document]:
     if not isinstance(found, list | tuple) or not all(isinstance(one, Document) for one in found):
-        return TypeError(f"it gave {found!r:.80}, not a list of documents")
-    return [document for document in found if matches(where, document.metadata)][:k]
+        msg = f"The retriever gave {found!r:.80}, not a list of documents"
+        raise TypeError(msg)
+    return list(found)

@@ -15,20 +15,6 @@ from langchain_graft.errors import ContextTooLongError
 QUESTION = "What is the capital of France?"
 
 
-@pytest.fixture(params=["sync", "async"])
-def ask(request):
-    """The pieces of an answer, or the one piece of an answer that is not streamed."""
-
-    async def ask(model, question, *, stream=False):
-        if request.param == "sync":
-            return list(model.stream(question)) if stream else [model.invoke(question)]
-        if stream:
-            return [piece async for piece in model.astream(question)]
-        return [await model.ainvoke(question)]
-
-    return ask
-
-
 async def test_a_stream_says_what_invoke_says_and_counts_the_same(model, ask):
     [whole] = await ask(model, QUESTION)
     first, *others = await ask(model, QUESTION, stream=True)

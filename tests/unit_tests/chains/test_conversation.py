@@ -26,6 +26,22 @@ async def test_the_rewritten_question_is_searched_answered_and_shown(retriever, 
     assert "Question: When was Apple founded?" in answering
 
 
+class BoundedModel(ScriptedChatModel):
+    """Notes how long each reply may be."""
+
+    bounds: list[int | None] = []  # noqa: RUF012 (pydantic copies it)
+
+    def _stream(self, *args, max_tokens=None, **kwargs):
+        self.bounds.append(max_tokens)
+        return super()._stream(*args, **kwargs)
+
+
+def test_the_rewritten_question_is_bounded_and_the_answer_is_as_the_model_is_set(retriever):
+    model = BoundedModel(script=["When was Apple founded?", "In 1976."])
+    create_conversational_rag_chain(model, retriever).invoke(FOLLOWING)
+    assert model.bounds == [256, None]
+
+
 async def test_without_a_history_the_model_is_asked_once(retriever, run):
     model = ScriptedChatModel(script=["Jobs. [1]"])
     output = await run(create_conversational_rag_chain(model, retriever), "Who founded Apple?")

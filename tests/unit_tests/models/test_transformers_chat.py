@@ -39,20 +39,6 @@ def model(tiny_engine):
     return TransformersChatModel.of_engine(tiny_engine, max_tokens=16)
 
 
-@pytest.fixture(params=["sync", "async"])
-def ask(request):
-    """The pieces of an answer, or the one piece of an answer that is not streamed."""
-
-    async def ask(model, question, *, stream=False):
-        if request.param == "sync":
-            return list(model.stream(question)) if stream else [model.invoke(question)]
-        if stream:
-            return [piece async for piece in model.astream(question)]
-        return [await model.ainvoke(question)]
-
-    return ask
-
-
 class TestStandard(ChatModelUnitTests):
     """LangChain's suite."""
 
