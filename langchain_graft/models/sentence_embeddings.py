@@ -19,6 +19,7 @@ from langchain_graft.models.download import sha256_of
 from langchain_graft.models.model_folder import loading, require_safetensors
 from langchain_graft.models.tokens import TokenCounter
 from langchain_graft.models.torch_device import best_device, choose_dtype, compute_with
+from langchain_graft.models.unpadded import takes_unpadded, unpadded
 
 try:
     import numpy as np
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 BATCH_TOKENS = 2048
 """Tokens embedded at once: on a processor, batches that stay in its cache are the fastest."""
+UNPADDED_TOKENS = 128
+"""Most tokens of all texts together that one core reads as one sequence: a question and its
+rewrites, say. That takes half the work of sharing them out; attention grows with the square."""
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -45,7 +49,8 @@ class SentenceEmbeddings(Embeddings):
     processor multiplies bf16.
 
     On a processor each core reads batches of its own, which is a sixth faster than all cores
-    sharing one. May be used by several threads at once.
+    sharing one; a few short texts are read as one sequence, without padding, where the model is a
+    BERT. May be used by several threads at once.
 
     Args:
         folder: The model's folder.
@@ -72,6 +77,7 @@ class SentenceEmbeddings(Embeddings):
         self._device = device
         self._model = _load(folder, device, choose_dtype(dtype, device))
         self._tokenizing = threading.Lock()
+        self._unpads = device == "cpu" and takes_unpadded(self._model)
         self._batch_tokens = BATCH_TOKENS if device == "cpu" else 32 * BATCH_TOKENS
         self.max_tokens = int(self._model.max_seq_length or 512) - 2 - _prompt_tokens(self._model)
         self.digest = _digest(folder, weights_digest)
@@ -136,25 +142,31 @@ class SentenceEmbeddings(Embeddings):
     def _forward(self, texts: list[str], prompt: str) -> np.ndarray:
         with self._tokenizing:  # a fast tokenizer is not to be entered twice
             features = self._model.preprocess(texts, prompt=prompt)
+        if self._unpads and len(texts) > 1 and features["attention_mask"].sum() <= UNPADDED_TOKENS:
+            features = unpadded(features)
         with torch.inference_mode():
             found = self._model(batch_to_device(features, self._model.device))
             vectors: np.ndarray = found["sentence_embedding"].float().cpu().numpy()
         return vectors
 
     def _batches(self, texts: list[str]) -> Iterator[list[int]]:
-        """Few texts are shared out among the threads, so that each has some."""
-        share = ceil(len(texts) / _threads(self._device))
+        """Few texts are shared out among the threads, so that each has some; not very few."""
+        is_one = self._unpads and sum(map(self._tokens, texts)) <= UNPADDED_TOKENS
+        share = len(texts) if is_one else ceil(len(texts) / _threads(self._device))
         batch: list[int] = []
         for n in sorted(range(len(texts)), key=lambda n: -len(texts[n])):
-            longest = len(texts[batch[0]]) if batch else len(texts[n])
-            tokens = min(longest // _CHARACTERS_PER_TOKEN + 2, self.max_tokens)
-            full = tokens * (len(batch) + 1) > self._batch_tokens
+            longest = texts[batch[0]] if batch else texts[n]
+            full = self._tokens(longest) * (len(batch) + 1) > self._batch_tokens
             if batch and (full or len(batch) >= share):
                 yield batch
                 batch = []
             batch.append(n)
         if batch:
             yield batch
+
+    def _tokens(self, text: str) -> int:
+        """An estimate."""
+        return min(len(text) // _CHARACTERS_PER_TOKEN + 2, self.max_tokens)
 
 
 def token_windows(offsets: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:

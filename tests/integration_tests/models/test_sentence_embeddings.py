@@ -112,10 +112,43 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 def test_few_texts_are_shared_out_among_the_threads(minilm):
     threads = sentence_embeddings._threads("cpu")
-    batches = list(minilm._batches([f"text {n}" for n in range(2 * threads)]))
+    batches = list(minilm._batches([f"text {n} " * 100 for n in range(2 * threads)]))
     assert [len(batch) for batch in batches] == [2] * threads
     assert sorted(n for batch in batches for n in batch) == list(range(2 * threads))
     assert list(minilm._batches([])) == []
+
+
+QUESTIONS = ["Where is Paris?", "Paris", "a city on the Seine that is the capital of France", ""]
+
+
+@pytest.fixture
+def padding(monkeypatch):
+    """MiniLM in fp32, which pads."""
+    embeddings = SentenceEmbeddings(pull_model("minilm"), dtype="float32")
+    monkeypatch.setattr(embeddings, "_unpads", False)
+    return embeddings
+
+
+def test_few_short_texts_are_one_sequence_with_the_vectors_of_padded_ones(padding, monkeypatch):
+    embeddings = SentenceEmbeddings(pull_model("minilm"), dtype="float32")
+    shapes = []
+
+    def forward(features):
+        shapes.append(tuple(features["input_ids"].shape))
+        return model(features)
+
+    model = embeddings._model.forward
+    monkeypatch.setattr(embeddings._model, "forward", forward)
+    found = embeddings.embed_queries(QUESTIONS)
+    tokens = sum(embeddings.token_counter()(QUESTIONS)) + 2 * len(QUESTIONS)
+    assert shapes == [(1, tokens)]
+    assert np.array(found) == pytest.approx(np.array(padding.embed_queries(QUESTIONS)), abs=1e-5)
+
+
+def test_texts_of_more_tokens_than_estimated_are_padded(minilm):
+    texts = ["苹果电脑公司" * 10] * 5
+    expected = [minilm.embed_query(text) for text in texts]
+    assert min(cosines(minilm.embed_queries(texts), expected)) > 0.999
 
 
 def test_a_forked_process_embeds_too():
