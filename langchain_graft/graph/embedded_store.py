@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from langchain_graft.graph.schema import Schema
     from langchain_graft.graph.types import FoundNode, GraphDocument, Subgraph
 
-_UNCHANGED = "SELECT id FROM nodes WHERE id = ? AND name = ? AND vector IS NOT NULL"
+_KNOWN = "SELECT vector FROM nodes WHERE id = ? AND name = ? AND vector IS NOT NULL"
 
 
 class EmbeddedGraphStore:
@@ -198,18 +198,19 @@ class EmbeddedGraphStore:
         await asyncio.to_thread(self.remove, source_ids)
 
     def _vectors(self, rows: GraphRows) -> dict[str, bytes]:
-        """Vectors of the names that are new."""
+        """Vectors of the names: those that the graph has, and the others embedded."""
         if not self._embeddings:
             return {}
+        nodes = rows.nodes.values()
         with self._file.reading() as database:
-            new = [
-                node
-                for node in rows.nodes.values()
-                if not database.execute(_UNCHANGED, (node.id, node.name)).fetchone()
-            ]
-        embedded = self._embeddings.embed_documents([node.name for node in new]) if new else []
+            found = {
+                one.id: database.execute(_KNOWN, (one.id, one.name)).fetchone() for one in nodes
+            }
+        known = {id_: bytes(row[0]) for id_, row in found.items() if row}
+        new = [one for one in nodes if one.id not in known]
+        embedded = self._embeddings.embed_documents([one.name for one in new]) if new else []
         pairs = zip(new, embedded, strict=True)
-        return {node.id: vector_bytes(vector) for node, vector in pairs}
+        return {**known, **{one.id: vector_bytes(vector) for one, vector in pairs}}
 
     def _check_digest(self, database: sqlite3.Connection) -> None:
         row = database.execute("SELECT value FROM meta WHERE key = 'digest'").fetchone()

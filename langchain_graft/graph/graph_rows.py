@@ -31,9 +31,10 @@ Key = tuple[str, str, str]
 class GraphRows:
     """What graph documents say, each chunk, node and relationship once.
 
-    The newest name, label and properties stay; other names (`aliases`) come together. A node or
-    relationship that a chunk says without a place has a mention that starts at `NO_SPAN`; so have
-    the ends of its relationships that it does not list.
+    The newest name, label and properties stay; other names (`aliases`) come together. All mentions
+    are in `node_mentions` and `relationship_mentions`: a node or relationship that a chunk says
+    without a place has one that starts at `NO_SPAN`; so have the ends of its relationships that it
+    does not list.
     """
 
     chunks: dict[str, Document] = field(default_factory=dict)
@@ -73,10 +74,14 @@ def graph_rows(graph_documents: Iterable[GraphDocument]) -> GraphRows:
         ends: list[str] = []
         for one in document.relationships:
             _check_relationship(one)
-            had = rows.relationships.get(one.key)
-            properties = {**(had.properties if had else {}), **one.properties}
-            rows.relationships[one.key] = replace(one, properties=properties, mentions=())
-            _say(rows.relationship_mentions, one.key, chunk.id, one.mentions)
+            key = one.key
+            if had := rows.relationships.get(key):
+                rows.relationships[key] = replace(
+                    one, properties={**had.properties, **one.properties}
+                )
+            else:
+                rows.relationships[key] = one
+            _say(rows.relationship_mentions, key, chunk.id, one.mentions)
             ends += (one.source, one.target)
         listed = {node.id for node in document.nodes}
         for end in dict.fromkeys(ends):
@@ -86,13 +91,16 @@ def graph_rows(graph_documents: Iterable[GraphDocument]) -> GraphRows:
 
 
 def merged_node(had: Node | None, new: Node) -> Node:
-    """A node with what is newly known of it, without mentions."""
-    properties = {**(had.properties if had else {}), **new.properties}
-    aliases = [*_aliases(had.properties if had else {}), *_aliases(new.properties)]
+    """A node with what is newly known of it."""
+    before = had.properties if had else {}
+    if not before and "aliases" not in new.properties:
+        return new
+    properties = {**before, **new.properties}
+    aliases = [*_aliases(before), *_aliases(new.properties)]
     properties.pop("aliases", None)
     if aliases:
         properties["aliases"] = list(dict.fromkeys(aliases))
-    return replace(new, properties=properties, mentions=())
+    return replace(new, properties=properties)
 
 
 def names_of(node: Node) -> list[str]:
@@ -140,8 +148,11 @@ def _say(said: dict[Any, dict[Mention, None]], key: Any, id_: str, new: Sequence
                 f"{mention.chunk_id!r}: a graph document holds what its own chunk says"
             )
             raise ValueError(msg)
-    mentions = said.setdefault(key, {})
-    mentions.update(dict.fromkeys(new or [Mention(chunk_id=id_, start=NO_SPAN, end=-1, quote="")]))
+    found = dict.fromkeys(new or [Mention(chunk_id=id_, start=NO_SPAN, end=-1, quote="")])
+    if key in said:
+        said[key].update(found)
+    else:
+        said[key] = found
 
 
 def _check_node(node: Node) -> None:

@@ -19,6 +19,7 @@ from langchain_graft.graph.neo4j_read import (
     reading_kind,
 )
 from langchain_graft.graph.neo4j_schema import reading_schema
+from langchain_graft.graph.neo4j_vectors import known_vectors
 from langchain_graft.graph.neo4j_write import adding, removing, setting_up
 from langchain_graft.graph.read_result import ROW_LIMIT, TIMEOUT_SECONDS
 from langchain_graft.graph.reading_rows import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from langchain_graft.graph.neo4j_connection import Rows, Statement
     from langchain_graft.graph.read_result import ReadResult
     from langchain_graft.graph.schema import Schema
-    from langchain_graft.graph.types import FoundNode, GraphDocument, Subgraph
+    from langchain_graft.graph.types import FoundNode, GraphDocument, Node, Subgraph
 
 ROWS_PER_TRANSACTION = 200_000
 """Rows of graph documents that one transaction writes."""
@@ -77,7 +78,7 @@ class Neo4jGraphStore:
         user: None: NEO4J_USERNAME; without both, no authentication.
         password: None: NEO4J_PASSWORD.
         database: None: NEO4J_DATABASE, or the user's home database.
-        embeddings: Embeds the names of entities as they are added; None: no vectors.
+        embeddings: Embeds the names that are new as they are added; None: no vectors.
         retry_seconds: How long a transaction is tried again while the server restarts.
 
     Raises:
@@ -329,19 +330,23 @@ class Neo4jGraphStore:
             plans.append(lambda: kind.finding_near(vector, index=index, k=k, label=label))
         return plans
 
-    def _embedded(self, rows: GraphRows) -> dict[str, list[float]]:
+    def _embedded(self, rows: GraphRows) -> dict[str, Sequence[float]]:
+        """Vectors of the names: those that the graph has, and the others embedded."""
         if not self._embeddings:
             return {}
-        nodes = list(rows.nodes.values())
-        vectors = self._embeddings.embed_documents([node.name for node in nodes])
-        return {node.id: vector for node, vector in zip(nodes, vectors, strict=True)}
+        known = self._connection.read(partial(known_vectors, rows.nodes, str(self._vectors)))
+        new = _without(rows.nodes, known)
+        embedded = self._embeddings.embed_documents(list(new.values())) if new else []
+        return {**known, **dict(zip(new, embedded, strict=True))}
 
-    async def _aembedded(self, rows: GraphRows) -> dict[str, list[float]]:
+    async def _aembedded(self, rows: GraphRows) -> dict[str, Sequence[float]]:
         if not self._embeddings:
             return {}
-        nodes = list(rows.nodes.values())
-        vectors = await self._embeddings.aembed_documents([node.name for node in nodes])
-        return {node.id: vector for node, vector in zip(nodes, vectors, strict=True)}
+        plan = partial(known_vectors, rows.nodes, str(self._vectors))
+        known = await self._connection.aread(plan)
+        new = _without(rows.nodes, known)
+        embedded = await self._embeddings.aembed_documents(list(new.values())) if new else []
+        return {**known, **dict(zip(new, embedded, strict=True))}
 
     def _set_up(self, vectors: Mapping[str, Sequence[float]]) -> None:
         """Make the constraints and indexes, once; each is a transaction of its own."""
@@ -367,6 +372,11 @@ class Neo4jGraphStore:
 
 def _alone(statement: str) -> Generator[Statement, Rows, None]:
     yield statement, {}
+
+
+def _without(nodes: Mapping[str, Node], known: Mapping[str, Any]) -> dict[str, str]:
+    """Names of the nodes that are not known, by id."""
+    return {id_: node.name for id_, node in nodes.items() if id_ not in known}
 
 
 def _transactions(graph_documents: Sequence[GraphDocument]) -> Iterator[GraphRows]:

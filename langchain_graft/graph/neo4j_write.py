@@ -4,9 +4,10 @@
     (:Chunk)-[:MENTIONS {start, end, quote}]->(:Entity:<label> {id, name, ...})
     (:Entity)-[:<type> {..., chunk_ids, starts, ends, quotes}]->(:Entity)
 
-Labels are parameters (`$(own)`, Neo4j 5.26), and rows are lists, which travel faster than maps.
-Only the types of relationships are written into statements, in back-quotes: a MERGE with the type
-as a parameter looks at every relationship, and takes minutes where this takes seconds.
+Labels and types are parameters (`$(row[1])`, Neo4j 5.26), and rows are lists, which travel faster
+than maps. Only where a relationship may be there already its type is written into the statement, in
+back-quotes: a MERGE with the type as a parameter looks at every relationship, and takes minutes
+where this takes seconds.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from langchain_graft.graph.graph_rows import (
     source_id_of,
 )
 from langchain_graft.graph.neo4j_values import quoted
+from langchain_graft.graph.neo4j_vectors import putting_vectors, vector_index
 from langchain_graft.graph.types import Node
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
 
-    from langchain_graft.graph.graph_rows import GraphRows
+    from langchain_graft.graph.graph_rows import GraphRows, Key
     from langchain_graft.graph.neo4j_connection import Rows, Statement
 
 NAMES_INDEX = "graft_entity_names"
@@ -57,15 +59,15 @@ MERGE (d)-[:HAS_CHUNK]->(c)
 """
 _PUT_NODES = """
 UNWIND $rows AS row
-WITH row[0] AS id, row[1] AS own, row[2] AS name, row[3] AS properties
-MERGE (n:Entity {id: id})
-SET n += properties, n.name = name, n:$(own)
-REMOVE n:$([label IN labels(n) WHERE NOT label IN ['Entity', own]])
+MERGE (n:Entity {id: row[0]})
+WITH n, row, n.name IS NOT NULL OR EXISTS { (n)--() } AS was_there
+SET n:$(row[1]), n.name = row[2], n += row[3]
+WITH n, row WHERE was_there
+RETURN n.id AS id, [label IN labels(n) WHERE NOT label IN ['Entity', row[1]]] AS others
 """
-_PUT_VECTORS = """
+_TAKE_LABELS = """
 UNWIND $rows AS row
-MATCH (n:Entity {id: row.id})
-CALL db.create.setNodeVectorProperty(n, $property, row.vector)
+MATCH (n:Entity {id: row.id}) REMOVE n:$(row.others)
 """
 _SAY_NODES = """
 UNWIND $rows AS row
@@ -75,14 +77,21 @@ MATCH (n:Entity {id: said[0]})
 CREATE (c)-[m:MENTIONS {start: said[1], end: said[2], quote: said[3]}]->(n)
 RETURN count(m) AS written
 """
-_PUT_RELATIONSHIPS = """
+_CREATE_RELATIONSHIPS = """
+UNWIND $rows AS row
+MATCH (a:Entity {id: row[0]})
+MATCH (b:Entity {id: row[1]})
+CREATE (a)-[r:$(row[2]) {chunk_ids: row[4], starts: row[5], ends: row[6], quotes: row[7]}]->(b)
+SET r += row[3]
+"""
+_MERGE_RELATIONSHIPS = """
 UNWIND $rows AS row
 MATCH (a:Entity {id: row[0]})
 MATCH (b:Entity {id: row[1]})
 MERGE (a)-[r:<type>]->(b)
-SET r += row[2], r.chunk_ids = coalesce(r.chunk_ids, []) + row[3],
-    r.starts = coalesce(r.starts, []) + row[4], r.ends = coalesce(r.ends, []) + row[5],
-    r.quotes = coalesce(r.quotes, []) + row[6]
+SET r += row[3], r.chunk_ids = coalesce(r.chunk_ids, []) + row[4],
+    r.starts = coalesce(r.starts, []) + row[5], r.ends = coalesce(r.ends, []) + row[6],
+    r.quotes = coalesce(r.quotes, []) + row[7]
 """
 _UNLINK = """
 UNWIND $ids AS id
@@ -132,14 +141,7 @@ MATCH (d:Document)-[:HAS_CHUNK]->(c:Chunk) WHERE d.id IN $ids RETURN c.id AS id
 
 def setting_up(vector_property: str | None, dimension: int) -> list[str]:
     """The constraints and indexes, one statement each; made when they are not there."""
-    if not vector_property:
-        return list(SETUP)
-    vectors = (
-        f"CREATE VECTOR INDEX {vector_property} IF NOT EXISTS FOR (n:Entity) "
-        f"ON (n.{vector_property}) OPTIONS {{indexConfig: {{`vector.dimensions`: {dimension}, "
-        "`vector.similarity_function`: 'cosine'}}"
-    )
-    return [*SETUP, vectors]
+    return [*SETUP, vector_index(vector_property, dimension)] if vector_property else list(SETUP)
 
 
 def adding(
@@ -153,12 +155,10 @@ def adding(
     yield from taking_back(list(rows.chunks))
     for batch in _batches([_chunk_row(id_, one) for id_, one in rows.chunks.items()]):
         yield _PUT_CHUNKS, {"rows": batch}
-    yield from _putting_nodes(rows)
-    pairs = [{"id": id_, "vector": list(vector)} for id_, vector in vectors.items()]
-    for batch in _batches(pairs):
-        yield _PUT_VECTORS, {"rows": batch, "property": vector_property}
+    known = yield from _putting_nodes(rows)
+    yield from putting_vectors(vectors, vector_property)
     yield from _saying_nodes(rows)
-    yield from _putting_relationships(rows)
+    yield from _putting_relationships(rows, known)
     sources = sorted({source_id_of(chunk) for chunk in rows.chunks.values()})
     yield _UNLINK, {"ids": sources}
     yield _LINK, {"ids": sources}
@@ -184,24 +184,35 @@ def taking_back(chunk_ids: Sequence[str]) -> Generator[Statement, Rows, None]:
     yield _TAKE_BACK_NODES, {"nodes": nodes}
 
 
-def _putting_nodes(rows: GraphRows) -> Generator[Statement, Rows, None]:
-    """Nodes; the names that they had besides are kept, which the server alone could not do."""
+def _putting_nodes(rows: GraphRows) -> Generator[Statement, Rows, set[str]]:
+    """Nodes; the names that they had besides are kept, which the server alone could not do.
+
+    Returns:
+        Ids of those that were there before.
+    """
     named = [id_ for id_, node in rows.nodes.items() if "aliases" in node.properties]
     there: dict[str, Node] = {}
     if named:
         for row in (yield _THERE, {"ids": named}):
             had = {"aliases": row["aliases"]} if row["aliases"] else {}
             there[row["id"]] = Node(id=row["id"], label="?", name="?", properties=had)
-    merged = (merged_node(there.get(id_), node) for id_, node in sorted(rows.nodes.items()))
-    written = [[one.id, one.label, one.name, dict(one.properties)] for one in merged]
-    for batch in _batches(written):
-        yield _PUT_NODES, {"rows": batch}
+
+    def written(id_: str) -> list[Any]:
+        node = merged_node(there.get(id_), rows.nodes[id_])
+        return [id_, node.label, node.name, dict(node.properties)]
+
+    known: Rows = []
+    for batch in _batches(sorted(rows.nodes)):
+        known += yield _PUT_NODES, {"rows": [written(id_) for id_ in batch]}
+    if changed := [row for row in known if row["others"]]:
+        yield _TAKE_LABELS, {"rows": changed}
+    return {row["id"] for row in known}
 
 
 def _saying_nodes(rows: GraphRows) -> Generator[Statement, Rows, None]:
     by_chunk: dict[str, list[list[Any]]] = defaultdict(list)
-    for id_, mentions in sorted(rows.node_mentions.items()):
-        for one in mentions:
+    for id_ in sorted(rows.node_mentions):
+        for one in rows.node_mentions[id_]:
             by_chunk[one.chunk_id].append([id_, one.start, one.end, one.quote])
     said_rows = [[id_, said] for id_, said in by_chunk.items()]
     written = 0
@@ -218,17 +229,33 @@ def _saying_nodes(rows: GraphRows) -> Generator[Statement, Rows, None]:
         raise GraphError(msg)
 
 
-def _putting_relationships(rows: GraphRows) -> Generator[Statement, Rows, None]:
-    by_type: dict[str, list[list[Any]]] = defaultdict(list)
-    for key, one in sorted(rows.relationships.items()):
-        said = [(m.chunk_id, m.start, m.end, m.quote) for m in rows.relationship_mentions[key]]
-        lists = (list(column) for column in zip(*said, strict=True))
-        row = [one.source, one.target, dict(one.properties), *lists]
-        by_type[quoted(one.type, "row[7]")].append([*row, one.type])
-    for type_, typed in by_type.items():
-        statement = _PUT_RELATIONSHIPS.replace("<type>", type_)
-        for batch in _batches(typed):
-            yield statement, {"rows": batch}
+def _putting_relationships(rows: GraphRows, known: set[str]) -> Generator[Statement, Rows, None]:
+    """Relationships: one with an end that is new is new too, and need not be looked for."""
+    old = known | set(rows.unlisted)
+    by_statement: dict[str, list[Key]] = defaultdict(list)
+    for key in sorted(rows.relationships):
+        source, type_, target = key
+        statement = _CREATE_RELATIONSHIPS
+        if source in old and target in old:
+            statement = _MERGE_RELATIONSHIPS.replace("<type>", quoted(type_, "row[2]"))
+        by_statement[statement].append(key)
+    for statement, keys in by_statement.items():
+        for batch in _batches(keys):
+            yield statement, {"rows": [_relationship_row(rows, key) for key in batch]}
+
+
+def _relationship_row(rows: GraphRows, key: Key) -> list[Any]:
+    one, said = rows.relationships[key], rows.relationship_mentions[key]
+    return [
+        one.source,
+        one.target,
+        one.type,
+        dict(one.properties),
+        [m.chunk_id for m in said],
+        [m.start for m in said],
+        [m.end for m in said],
+        [m.quote for m in said],
+    ]
 
 
 def _chunk_row(id_: str, chunk: Document) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+from langchain_core.documents import Document
 from neo4j import GraphDatabase
 
 from langchain_graft.errors import CypherError, CypherRefusedError, GraphUnavailableError
 from langchain_graft.graph.copying import copy_graph
 from langchain_graft.graph.embedded_store import EmbeddedGraphStore
 from langchain_graft.graph.neo4j_store import Neo4jGraphStore
+from langchain_graft.graph.types import GraphDocument, Node
 from langchain_graft.testing import GraphStoreTests, HashEmbeddings
 from langchain_graft.testing_graph_store import said
 
@@ -106,6 +108,52 @@ def test_vectors_are_found(neo4j):
     assert not any("vector" in key for key in found[0].node.properties)
     assert store.schema().node("Person").property_names == ("name",)
     store.close()
+
+
+@pytest.mark.parametrize("ask", ["add", "aadd"])
+async def test_only_new_names_are_embedded_and_what_is_replaced_keeps_its_vector(neo4j, ask):
+    embedded = []
+
+    class Counting(HashEmbeddings):
+        def embed_documents(self, texts):
+            embedded.extend(texts)
+            return super().embed_documents(texts)
+
+    address = {"user": neo4j.user, "password": neo4j.password}
+    store = Neo4jGraphStore(neo4j.uri, **address, embeddings=Counting())
+    for names in (("Ann", "Bob"), ("Ann", "Bob"), ("Ann", "Cy")):
+        triples = [(names[0], "T", names[1])]
+        await (
+            asyncio.to_thread(store.add, [said("", chunk_id="c", triples=triples)])
+            if ask == "add"
+            else store.aadd([said("", chunk_id="c", triples=triples)])
+        )
+    assert sorted(embedded) == ["Ann", "Bob", "Cy"]
+    found = store.find_entities(vector=Counting().embed_query("Ann"), k=1)
+    assert [one.node.name for one in found] == ["Ann"]
+    store.close()
+
+
+def test_a_node_has_its_newest_label_alone(store, run):
+    for number, label in enumerate(("Person", "Poet", "Po\\et", "Entity", "Poet")):
+        node = Node(id="a", label=label, name="Ann")
+        source = Document(id=f"c{number}", page_content="")
+        store.add([GraphDocument(nodes=(node,), relationships=(), source=source)])
+        labels = run("MATCH (n:Entity) RETURN labels(n) AS labels")[0]["labels"]
+        assert set(labels) == {"Entity", label}
+
+
+def test_a_relationship_between_what_was_there_is_no_second_one(store, run):
+    for number in range(3):
+        triples = [("A", "T", "B"), ("A", "T", f"N{number}"), ("A", "U", "B"), ("A", "T", "A")]
+        store.add([said("", chunk_id=f"d#{number}", triples=triples)])
+    rows = run("MATCH (a)-[r:T|U]->(b) RETURN a.name + type(r) + b.name AS r, r.chunk_ids AS ids")
+    every = ["d#0", "d#1", "d#2"]
+    shared = {"ATB": every, "AUB": every, "ATA": every}
+    assert len(rows) == 6
+    assert {row["r"]: row["ids"] for row in rows} == shared | {
+        f"ATN{n}": [f"d#{n}"] for n in range(3)
+    }
 
 
 @pytest.mark.parametrize("ask", ["read", "aread"])
