@@ -59,7 +59,7 @@ EMBEDDER = "minilm"
 PASSAGES = 5
 SHARE = 0.42
 """Of the tokens of the passages; with titles and prompt, 0.3 and more of a whole prompt."""
-QUESTIONS = 50
+QUESTIONS = 100
 PROXIED = 20
 EXTRACTED = 2
 """Questions for LangChain's extractor, which asks the chat model for every passage."""
