@@ -169,6 +169,12 @@ class GraphStoreTests:
         assert await ask("find_entities", "Nobody Knows") == []
         assert len(await ask("find_entities", "Steve", k=1)) == 1
 
+    async def test_names_are_found_in_both_scripts(self, ask: Any) -> None:
+        await ask("add", [_document("c", [_person("喬布斯"), _person("陈丽")])])
+        for asked, name in (("乔布斯", "喬布斯"), ("陳麗", "陈丽")):
+            found = await ask("find_entities", asked)
+            assert [(one.node.name, one.score) for one in found] == [(name, 1)]
+
     async def test_aliases_are_names(self, ask: Any) -> None:
         big = Node(id="i", label="Company", name="IBM", properties={"aliases": ["Big Blue"]})
         again = Node(id="i", label="Company", name="IBM", properties={"aliases": ["国际商业机器"]})

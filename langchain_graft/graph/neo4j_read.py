@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.documents import Document
 
 from langchain_graft.graph.graph_rows import names_of, placed
-from langchain_graft.graph.name_match import MOST_WORDS, name_score, name_words
+from langchain_graft.graph.name_match import (
+    MOST_WORDS,
+    in_both_scripts,
+    name_score,
+    name_words,
+)
 from langchain_graft.graph.neo4j_values import display_key, plain_properties
 from langchain_graft.graph.neo4j_write import NAMES_INDEX
 from langchain_graft.graph.types import (
@@ -108,10 +113,14 @@ class Neo4jReading:
         rows: Rows = []
         if self._index:
             query = f"{_FULL_TEXT} RETURN {self._node} AS node"
-            rows = yield query, {**asked, "index": self._index, "words": lucene(words)}
+            rows = yield (
+                query,
+                {**asked, "index": self._index, "words": lucene(in_both_scripts(words))},
+            )
         if not self.is_own and len(rows) < k:  # its index may hold some labels only
             looked = [word for word, weight in words.items() if weight >= 1] or list(words)
-            asked |= {"words": looked[:MOST_WORDS], "scanned": SCANNED, "longest": _LONGEST}
+            looked = in_both_scripts(looked[:MOST_WORDS])
+            asked |= {"words": looked, "scanned": SCANNED, "longest": _LONGEST}
             rows += yield f"{_SCAN} RETURN {self._node} AS node", asked
         nodes = {one.id: one for one in map(self.node, [row["node"] for row in rows])}
         scored = [

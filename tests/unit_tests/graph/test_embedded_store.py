@@ -53,15 +53,6 @@ def test_what_was_added_is_there_when_it_is_opened_again(tmp_path):
     again.close()
 
 
-@pytest.mark.parametrize(("written", "asked"), [("喬布斯", "乔布斯"), ("乔布斯", "喬布斯")])
-def test_names_are_found_in_both_scripts_and_shown_as_written(written, asked):
-    store = EmbeddedGraphStore(None)
-    store.add([said(f"{written}創辦NeXT", chunk_id="c", triples=[(written, "FOUNDED", "NeXT")])])
-    [found] = store.find_entities(asked)
-    assert (found.node.name, found.score) == (written, 1)
-    store.close()
-
-
 def test_in_memory_it_is_one_graph_for_all_threads():
     store = EmbeddedGraphStore(None)
     store.add([TOLD])
