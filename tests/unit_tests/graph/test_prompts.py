@@ -2,14 +2,22 @@
 
 import pytest
 from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_graft.errors import ReplyError
 from langchain_graft.graph.communities import create_community_summaries
 from langchain_graft.graph.embedded_store import EmbeddedGraphStore
+from langchain_graft.graph.examples import CypherExample
 from langchain_graft.graph.extraction import Extractor
-from langchain_graft.graph.prompts import SAME_ENTITY_PROMPT
+from langchain_graft.graph.prompts import (
+    CYPHER_AGAIN,
+    CYPHER_PROMPT,
+    CYPHER_VALUES,
+    SAME_ENTITY_PROMPT,
+)
 from langchain_graft.graph.question_entities import create_entity_step
 from langchain_graft.graph.schema import NodeType, RelationshipType, Schema
+from langchain_graft.graph.text2cypher import example_messages
 from langchain_graft.testing import ScriptedChatModel
 from langchain_graft.testing_graph_store import said
 
@@ -64,6 +72,21 @@ def test_what_asks_for_a_summary_is_sent(snapshot):
     create_community_summaries(store, model)
     store.close()
     assert as_text(model.asked[0]) == snapshot
+
+
+def test_what_asks_for_cypher_is_sent(snapshot):
+    again = [AIMessage("MATCH (n) RETURN m"), HumanMessage(CYPHER_AGAIN)]
+    examples = [CypherExample(question="Who is there?", cypher="MATCH (p:Person) RETURN p.name")]
+    sent = CYPHER_PROMPT.invoke(
+        {
+            "schema": SCHEMA.describe(),
+            "values": CYPHER_VALUES,
+            "examples": example_messages(examples),
+            "input": "Who founded Apple?",
+            "again": again,
+        }
+    )
+    assert as_text(sent.to_messages()) == snapshot
 
 
 def test_what_asks_whether_two_are_one_is_sent(snapshot):
