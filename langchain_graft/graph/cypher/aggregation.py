@@ -132,8 +132,14 @@ def normal(text: str) -> str:
 def variables_in(statement: Statement, text: str) -> list[str]:
     """The pattern's variables that an expression uses, in order."""
     known = {*statement.node_labels, *statement.relationship_types}
-    inner = read_statement(text)
-    return list(dict.fromkeys(a.name for a in inner.atoms if a.is_word and a.name in known))
+    atoms = read_statement(text).atoms
+    return list(
+        dict.fromkeys(
+            atom.name
+            for n, atom in enumerate(atoms)
+            if atom.is_word and atom.name in known and _stands_for_value(atoms, n)
+        )
+    )
 
 
 def aliased(items: Iterable[Item]) -> list[tuple[str, str]]:
@@ -145,6 +151,15 @@ def aliased(items: Iterable[Item]) -> list[tuple[str, str]]:
             name += "_"
         pairs.append((item.text, name))
     return pairs
+
+
+def _stands_for_value(atoms: Sequence[Atom], n: int) -> bool:
+    """Whether a name is used: it is no property, alias, or key of a map."""
+    before = atoms[n - 1] if n else None
+    if before is not None and (before.text == "." or before.is_keyword("AS")):
+        return False
+    is_key = before is not None and before.text in {"{", ","}
+    return not (is_key and n + 1 < len(atoms) and atoms[n + 1].text == ":")
 
 
 def _calls(atoms: Sequence[Atom], n: int) -> bool:

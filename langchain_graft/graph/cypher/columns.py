@@ -209,13 +209,9 @@ def _counts_all(statement: Statement, last: Clause) -> bool:
 
 
 def _aliased_value(statement: Statement, item: Item) -> bool:
-    """A name that `WITH count(m) AS m` has made a value of."""
-    return any(
-        one.alias == item.text and aggregates_in(one.text)
-        for clause in statement.clauses
-        if clause.keyword == "WITH"
-        for one in statement.items(clause)
-    )
+    """A pattern's name that `WITH count(m) AS m` or `UNWIND xs AS m` has made a value of."""
+    named = any(node.variable and node.variable.name == item.text for node in statement.nodes)
+    return named and statement.is_given(item.text)
 
 
 def _in_aggregation(statement: Statement) -> bool:

@@ -47,11 +47,10 @@ def without_condition(cypher: str, condition: Condition) -> str:
     statement = read_statement(cypher)
     if condition.kind == "entry":
         return _without_entry(cypher, condition)
-    clause = next(
-        one
-        for one in statement.clauses
-        if one.keyword == "WHERE" and one.start < condition.start and condition.end <= one.end
-    )
+    wheres = (one for one in statement.clauses if one.keyword == "WHERE")
+    clause = next((w for w in wheres if w.start < condition.start and condition.end <= w.end), None)
+    if clause is None:  # what was left out before has changed the clauses: Neo4j will say so
+        return edited(cypher, [(condition.start, condition.end, "")])
     parts = [part for part in _parts(statement, clause) if part != (condition.start, condition.end)]
     if not parts:
         return edited(cypher, [(clause.start, clause.end, "")]).strip()

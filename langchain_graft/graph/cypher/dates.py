@@ -28,6 +28,8 @@ def mend_date_parts(cypher: str, schema: Schema, _question: str) -> Repaired:
     statement = read_statement(cypher)
     edits: list[Edit] = []
     for one in re.finditer(r"\b(YEAR|MONTH|DAY)\s*\(\s*(\w+)\.(\w+)\s*\)", cypher, re.IGNORECASE):
+        if statement.is_text(one.start()):
+            continue
         part, variable, name = one.groups()
         types = {
             known.type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from langchain_graft.graph.cypher.operators import closing
 from langchain_graft.graph.cypher.statement import NodePattern, read_statement
 
 if TYPE_CHECKING:
+    from langchain_graft.graph.cypher.statement import Statement
     from langchain_graft.graph.schema import Schema
 
 _FUNCTIONS = {"LEN": "size", "LENGTH": "size", "LCASE": "toLower", "UCASE": "toUpper"}
@@ -26,21 +28,12 @@ def mend_unbound_entries(cypher: str, _schema: Schema, _question: str) -> Repair
     """
     statement = read_statement(cypher)
     bound = {*statement.node_labels, *statement.relationship_types}
-    bound |= {
-        item.alias
-        for c in statement.clauses
-        if c.keyword == "WITH"
-        for item in statement.items(c)
-        if item.alias
-    }
     for part in statement.parts:
         for entry in part.entries:
             value = cypher[entry.start : entry.end].strip("{} ")
             if not re.fullmatch(r"[A-Za-z_]\w*", value) or value.lower() in _VALUES:
                 continue
-            if value in bound or re.search(
-                rf"\bUNWIND\b.*\bAS\s+{value}\b", cypher, re.IGNORECASE | re.DOTALL
-            ):
+            if value in bound or statement.is_given(value):
                 continue
             edits: list[Edit] = []
             name = part.variable.text if part.variable else statement.free_name("x")
@@ -80,6 +73,7 @@ def mend_functions(cypher: str, _schema: Schema, _question: str) -> Repaired:
     single = {*statement.node_labels} | {
         one.variable.name for one in statement.relationships if one.variable and not one.long
     }
+    single -= _repeated(statement)
     for n, atom in enumerate(atoms[:-1]):
         name = _FUNCTIONS.get(atom.text.upper()) if atom.is_word else None
         if name is None and not atom.is_keyword("SIZE", "COUNT"):
@@ -88,6 +82,7 @@ def mend_functions(cypher: str, _schema: Schema, _question: str) -> Repaired:
         if (
             atom.is_keyword("SIZE", "LENGTH")
             and counted in single
+            and not statement.is_given(counted)
             and atoms[n + 1].text == "("
             and atoms[n + 3].text == ")"
         ):
@@ -110,6 +105,19 @@ def mend_functions(cypher: str, _schema: Schema, _question: str) -> Repaired:
             edits.append((atom.start, atom.end, name))
     mended = edited(cypher, edits)
     return Repaired(mended, ("functions were written as Cypher's",) if mended != cypher else ())
+
+
+def _repeated(statement: Statement) -> set[str]:
+    """The variables of patterns in brackets: `((x)-->(y)){1,3}` makes lists of them."""
+    starts = {
+        inner.start
+        for outer, inner in itertools.pairwise(statement.atoms)
+        if outer.text == inner.text == "("
+    }
+    repeated = [one for one in statement.patterns if one.start in starts]
+    variables = [node.variable for one in repeated for node in one.nodes]
+    variables += [step.variable for one in repeated for step in one.relationships]
+    return {variable.name for variable in variables if variable}
 
 
 def _of_value(cypher: str, start: int) -> bool:

@@ -12,6 +12,7 @@ from langchain_graft.graph.cypher.edits import Repaired
 from langchain_graft.graph.cypher.names import properties_of
 from langchain_graft.graph.cypher.resolve import labels_of, variable_labels
 from langchain_graft.graph.cypher.statement import CLAUSES, NodePattern, read_statement
+from langchain_graft.graph.cypher.tokens import tokenize
 from langchain_graft.graph.schema_slice import mentions
 from langchain_graft.wording import content_words, numbers_in
 
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
 
 _COMPARING = {"=", "<", ">"}
 _WORDS = ("CONTAINS", "STARTS", "ENDS", "IN")
+_SAME_VALUE = {
+    "",
+    "IN",
+    "NOT",
+    "AND",
+    "OR",
+    "WHERE",
+    "TOLOWER",
+    "TOUPPER",
+    "LOWER",
+    "UPPER",
+    "TRIM",
+}
+"""What may stand before a bracket around a value that is still compared with a property."""
 _NUMBER_WORDS = {
     "one two three four five six seven eight nine ten eleven twelve".split()[n]: str(n + 1)
     for n in range(12)
@@ -90,7 +105,9 @@ def literals_of(  # noqa: C901, PLR0912 (maps and comparisons)
         known = properties_of(schema, labels=owners) | properties_of(schema, types=owners)
         for atom in segment:
             if atom.kind in {"string", "number"} and atom.start not in found and operator:
-                property_ = known.get(access.property.name) if access else None
+                plainly = access and _is_plain(segment, access.variable, access.property)
+                property_ = known.get(access.property.name) if access and plainly else None
+                property_ = property_ if _is_plain(segment, atom, atom) else None
                 owner = owners[0] if owners else None
                 found[atom.start] = Literal(atom, property_, owner, access, operator)
     return [found[start] for start in sorted(found)]
@@ -171,9 +188,11 @@ def has_origin(literal: Literal, question: str, known: Iterable[str] = ()) -> bo
 def value_of(atom: Atom) -> str | int | float:
     """What a literal's token stands for."""
     if atom.kind == "number":
-        return float(atom.text) if re.search(r"[.eE]", atom.text) else int(atom.text)
-    inner = atom.text[1:-1]
-    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), inner)
+        written = atom.text.replace("_", "")
+        if re.match(r"0[xXoO]", written):
+            return int(written, 0)
+        return float(written) if re.search(r"[.eE]", written) else int(written)
+    return tokenize(atom.text)[0].value
 
 
 def plain(text: str) -> str:
@@ -184,7 +203,6 @@ def plain(text: str) -> str:
 
 
 _SAID_ONCE = 4
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 def _said(value: str, question: str) -> bool:
@@ -245,6 +263,22 @@ def _segments(statement: Statement) -> list[Sequence[Atom]]:
         elif inside:
             found[-1].append(atom)
     return [segment for segment in found if segment]
+
+
+def _is_plain(segment: Sequence[Atom], first: Atom, last: Atom) -> bool:
+    """Whether it is compared itself: in no call that makes another value of it, nor an index."""
+    calls: list[str] = []
+    for n, atom in enumerate(segment):
+        before = segment[n - 1] if n else None
+        if atom is first:
+            break
+        if atom.text in {"(", "["}:
+            calls.append(before.text.upper() if before and before.is_word else "")
+        elif atom.text in {")", "]"} and calls:
+            calls.pop()
+    after = segment[segment.index(last) + 1 :]
+    indexed = first is not last and bool(after) and after[0].text == "["
+    return not indexed and all(one in _SAME_VALUE for one in calls)
 
 
 def _operator(segment: Sequence[Atom]) -> str:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 _SYMBOLS = {("!", "="): "<>", ("=", "="): "=", ("&", "&"): "AND"}
 _NEGATED = ("IN", "CONTAINS", "STARTS", "ENDS", "LIKE", "ILIKE", "BETWEEN", "EXISTS")
-_LITERAL = {"string", "number", "parameter"}
+_LITERAL = {"string", "number"}
+_BEFORE_OPERAND = tuple(
+    "WHERE AND OR XOR NOT WHEN THEN ELSE CASE RETURN WITH DISTINCT BY IN".split()
+)
 
 
 def mend_operators(cypher: str, _schema: Schema, _question: str) -> Repaired:
@@ -70,7 +73,7 @@ def mend_between(cypher: str, _schema: Schema, _question: str) -> Repaired:
     atoms = read_statement(cypher).atoms
     edits: list[Edit] = []
     for n, atom in enumerate(atoms):
-        if not atom.is_keyword("BETWEEN") or not n:
+        if not atom.is_keyword("BETWEEN") or not n or atoms[n - 1].text == ".":
             continue
         middle = next((m for m in range(n + 1, len(atoms)) if atoms[m].is_keyword("AND")), None)
         if middle is None or middle == n + 1 or middle + 1 >= len(atoms):
@@ -121,11 +124,10 @@ def operand_after(atoms: Sequence[Atom], n: int) -> int:
 
 
 def _is_operand(atom: Atom) -> bool:
-    words = ("WHERE", "AND", "OR", "XOR", "NOT", "WHEN")
     return (
         atom.kind in {"string", "number", "parameter"}
         or atom.text in {")", "]"}
-        or (atom.is_word and not atom.is_keyword(*words))
+        or (atom.is_word and not atom.is_keyword(*_BEFORE_OPERAND))
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from langchain_graft.graph.cypher.aggregation import aggregates_in, normal
 from langchain_graft.graph.cypher.edits import Repaired, edited
@@ -40,8 +40,8 @@ def mend_direction(cypher: str, _schema: Schema, question: str) -> Repaired:
     orders = [one for one in statement.clauses if one.keyword == "ORDER"]
     if order is None or wanted is None or len(orders) > 1 or "," in statement.body(order):
         return Repaired(cypher)
-    match = _KEY.match(statement.body(order))
-    if match is None or (match["way"] or "ASC").upper()[:3] == wanted[:3]:
+    match = _way_of(statement.body(order))
+    if (match["way"] or "ASC").upper()[:3] == wanted[:3]:
         return Repaired(cypher)
     text = f" {match['key'].strip()}{' DESC' if wanted == 'DESC' else ''} "
     mended = edited(cypher, [(order.body, order.end, text)]).strip()
@@ -62,8 +62,10 @@ def mend_grouped_ordering(cypher: str, _schema: Schema, _question: str) -> Repai
         told = {normal(item.text) for item in items} | {normal(item.alias or "") for item in items}
         keys = [
             f"{one.variable.text}.{one.property.text}"
+            for part in statement.items(order)
+            if normal(_way_of(part.text)["key"]) not in told
             for one in statement.accesses
-            if order.body <= one.variable.start < order.end
+            if part.start <= one.variable.start < part.end
         ]
         new = [
             key
@@ -77,6 +79,11 @@ def mend_grouped_ordering(cypher: str, _schema: Schema, _question: str) -> Repai
             text = edited(cypher, [(end, end, "".join(f", {key}" for key in new))])
             return Repaired(text, ("what is ordered by is returned, too",))
     return Repaired(cypher)
+
+
+def _way_of(key: str) -> re.Match[str]:
+    """`p.born DESC` as key and way."""
+    return cast("re.Match[str]", _KEY.match(key))
 
 
 def _direction(question: str, key: str) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from langchain_graft.errors import CypherRefusedError
 from langchain_graft.graph.cypher.edits import Repaired
+from langchain_graft.graph.cypher.roles import walk
 
 if TYPE_CHECKING:
     from langchain_graft.graph.schema import Schema
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 _CURLY = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "＂": '"', "＇": "'"})
 _ENDS_STRING = re.compile(
     r"\s*(?:$|[)\]},;=<>+|]|(?:AND|OR|XOR|RETURN|WITH|ORDER|LIMIT|SKIP|MATCH|OPTIONAL|WHERE|AS|IN|"
-    r"THEN|ELSE|END|STARTS|ENDS|CONTAINS|IS|UNION|UNWIND|CALL)\b)",
+    r"WHEN|THEN|ELSE|END|STARTS|ENDS|CONTAINS|IS|UNION|UNWIND|CALL)\b)",
     re.IGNORECASE,
 )
 
@@ -24,6 +26,8 @@ def mend_quotes(cypher: str, _schema: Schema, _question: str) -> Repaired:
     A quote ends its string when what follows can follow a string; `Gotta` can not. Curly quotes
     that open a string are made plain ones.
     """
+    if _is_whole(cypher):
+        return Repaired(cypher)
     pieces, n = [], 0
     while n < len(cypher):
         letter = cypher[n]
@@ -40,6 +44,15 @@ def mend_quotes(cypher: str, _schema: Schema, _question: str) -> Repaired:
     mended = "".join(pieces)
     notes = ("a quote inside a string was mended",) if mended != cypher else ()
     return Repaired(mended, notes)
+
+
+def _is_whole(cypher: str) -> bool:
+    """Whether it can be read as it stands: then its quotes are where they belong."""
+    try:
+        walk(cypher)
+    except CypherRefusedError:
+        return False
+    return True
 
 
 def _straight(text: str) -> str:

@@ -26,7 +26,9 @@ def mend_late_where(cypher: str, _schema: Schema, _question: str) -> Repaired:
     if where is None or projection is None or where.start < projection.start:
         return Repaired(cypher)
     names = {item.alias for item in statement.items(projection) if aggregates_in(item.text)}
-    if not any(re.search(rf"\b{name}\b", statement.body(where)) for name in names if name):
+    if not any(
+        re.search(rf"\b{re.escape(name)}\b", statement.body(where)) for name in names if name
+    ):
         return Repaired(cypher)
     mended = edited(cypher, [(where.start, where.body, "HAVING")])
     return Repaired(mended, ("a condition on an aggregate behind RETURN",))
@@ -36,7 +38,7 @@ def mend_lost_conditions(cypher: str, _schema: Schema, _question: str) -> Repair
     """`WITH p, count(m) AS n WHERE n > 3 AND m.released > 2000`: the latter is asked before."""
     statement = read_statement(cypher)
     for clause, lost in _aggregating(statement):
-        where = _behind(statement, clause, "WHERE")
+        where = _own_where(statement, clause)
         if where is None:
             continue
         names = {item.alias or item.text for item in statement.items(clause)}
@@ -72,6 +74,10 @@ def mend_lost_groups(cypher: str, _schema: Schema, _question: str) -> Repaired:
             continue
         if all(aggregates_in(item.text) for item in items) and len(matches) == 1:
             again = f" {statement.text(matches[0])} "
+            if filtered := _own_where(statement, matches[0]):
+                joined = re.match(r"WHERE\b", later, re.IGNORECASE)
+                again += f"{statement.text(filtered)}{' AND ' if joined else ' '}"
+                later = later[joined.end() :] if joined else later
             mended = f"{cypher[: clause.end].rstrip()}{again}{later.lstrip()}"
             return Repaired(mended, ("what is compared with all is matched again",))
         accesses = [
@@ -104,7 +110,7 @@ def _collected(statement: Statement, clause: Clause, places: list[tuple[int, int
 
 
 def _aggregating(statement: Statement) -> list[tuple[Clause, set[str]]]:
-    """Each WITH that aggregates, and the pattern's variables that it does not keep."""
+    """Each WITH that aggregates, and the pattern's variables that end with it."""
     found = []
     for clause in statement.clauses:
         items = statement.items(clause) if clause.keyword == "WITH" else []
@@ -115,8 +121,26 @@ def _aggregating(statement: Statement) -> list[tuple[Clause, set[str]]]:
             for part in statement.parts
             if part.variable and part.start < clause.start
         }
-        found.append((clause, bound - {item.alias or item.text for item in items}))
+        again = {
+            name
+            for name in bound
+            if statement.is_given(name, after=clause.start)
+            or any(
+                part.variable and part.variable.name == name and part.start > clause.start
+                for part in statement.parts
+            )
+        }
+        kept = {item.alias or item.text.strip("`") for item in items}
+        found.append((clause, bound - again - kept))
     return found
+
+
+def _own_where(statement: Statement, clause: Clause) -> Clause | None:
+    """The WHERE of a MATCH or WITH: nothing but its order stands between."""
+    behind = [one for one in statement.clauses if one.start > clause.start]
+    own = (one for one in behind if one.keyword not in {"ORDER", "SKIP", "OFFSET", "LIMIT"})
+    following = next(own, None)
+    return following if following and following.keyword == "WHERE" else None
 
 
 def _behind(statement: Statement, clause: Clause, keyword: str) -> Clause | None:

@@ -48,6 +48,7 @@ from langchain_graft.graph.cypher.slips import (
     mend_compared_entries,
     mend_words_of_sql,
 )
+from langchain_graft.graph.cypher.tokens import without_comments
 from langchain_graft.graph.cypher.value_types import mend_value_types
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def repair_cypher(
         repairs: Which ones, in order; they go round until the statement stays as it is.
     """
     notes: list[str] = []
+    cypher = without_comments(cypher)
     for _ in range(_MOST_ROUNDS):
         before = cypher
         for repair in repairs:
@@ -136,5 +138,5 @@ def repair_cypher(
 
 
 def _has_texts(cypher: str) -> bool:
-    """Whether spaces may count: there are strings or comments."""
+    """Whether spaces may count: there are strings, or comments that could not be read."""
     return any(mark in cypher for mark in "'\"`/")

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from langchain_graft.graph.schema import Schema
 
 _PROPERTY = re.compile(r"(\w+)\s*\.\s*(?:\w+|`[^`]+`)")
-_BOUND_BY = re.compile(r"\b(?:AS|UNWIND|FOREACH|IN|YIELD)\s*$", re.IGNORECASE)
-_LISTED = re.compile(r"[\[(]\s*$")
+_NAME = re.compile(r"\w+|`(?:[^`]|``)+`")
+_RESERVED = tuple(
+    "AND OR XOR NOT IN IS NULL TRUE FALSE AS BY ASC DESC ASCENDING DESCENDING DISTINCT CASE WHEN "
+    "THEN ELSE END CONTAINS STARTS ENDS WITH".split()
+)
+"""Words that are no property where they stand bare, whatever the schema has."""
 
 
 def mend_with_columns(cypher: str, _schema: Schema, _question: str) -> Repaired:
@@ -35,7 +39,7 @@ def mend_with_columns(cypher: str, _schema: Schema, _question: str) -> Repaired:
     statement = read_statement(cypher)
     for clause in statement.clauses:
         items = statement.items(clause) if clause.keyword == "WITH" else []
-        bare = [one for one in items if not one.alias and not one.text.isidentifier()]
+        bare = [one for one in items if not one.alias and not _NAME.fullmatch(one.text)]
         if not bare or any(item.text == "*" for item in items):
             continue
         start, end = items[0].start, items[-1].end
@@ -64,7 +68,7 @@ def mend_lost_variables(cypher: str, _schema: Schema, _question: str) -> Repaire
     statement = read_statement(cypher)
     for clause in statement.clauses:
         items = statement.items(clause) if clause.keyword == "WITH" else []
-        kept = {item.alias or item.text for item in items}
+        kept = {item.alias or item.text.strip("`") for item in items}
         changes = statement.is_distinct(clause) or any(aggregates_in(one.text) for one in items)
         if not items or "*" in kept or changes:
             continue
@@ -79,10 +83,15 @@ def mend_lost_variables(cypher: str, _schema: Schema, _question: str) -> Repaire
             if part.variable and part.start > clause.start
         }
         later = variables_in(statement, cypher[clause.end :])
-        lost = [name for name in later if name in bound - again - kept]
+        lost = [
+            name
+            for name in later
+            if name in bound - again - kept and not statement.is_given(name, after=clause.start)
+        ]
         if lost:
             end = items[-1].end
-            mended = edited(cypher, [(end, end, "".join(f", {name}" for name in lost))])
+            added = "".join(f", {escaped_name(name)}" for name in lost)
+            mended = edited(cypher, [(end, end, added)])
             return Repaired(mended, (f"WITH keeps {', '.join(lost)}",))
     return Repaired(cypher)
 
@@ -143,7 +152,11 @@ def mend_conditions_that_bind(cypher: str, _schema: Schema, _question: str) -> R
         named = [one.variable for one in parts if one.variable]
         inside = read_statement(cypher[pattern.start : pattern.end])
         new = [one for one in named if statement.uses(one.name) == inside.uses(one.name)]
-        shared = [one for one in named if _is_matched(statement, pattern, one)]
+        shared = [
+            one
+            for one in named
+            if _is_matched(statement, pattern, one) or statement.is_given(one.name)
+        ]
         used = [one for one in named if one not in new and one not in shared]
         text = cypher[pattern.start : pattern.end]
         if used:
@@ -168,6 +181,8 @@ def _is_bare(statement: Statement, n: int) -> bool:
     atoms, atom = statement.atoms, statement.atoms[n]
     before, after = (atoms[n - 1].text if n else ""), atoms[n + 1 : n + 2]
     following = after[0].text if after else ""
+    if atom.is_keyword(*_RESERVED):
+        return False
     if not atom.is_word or before in {".", ":", "$", "|"} or following in {"(", ":", ".", "{"}:
         return False
     clauses = [one for one in statement.clauses if one.body <= atom.start < one.end]
@@ -175,14 +190,20 @@ def _is_bare(statement: Statement, n: int) -> bool:
 
 
 def _is_bound(statement: Statement, atom: Atom) -> bool:
-    """Whether something gives the name: an alias, a loop, a comprehension."""
-    words = [one for one in statement.atoms if one.is_word and one.name == atom.name]
-    for one in words:
-        before = statement.cypher[: one.start]
-        after = statement.cypher[one.end :].lstrip()
-        if _BOUND_BY.search(before) or (_LISTED.search(before) and after[:3].upper() == "IN "):
-            return True
-    return False
+    """Whether something gives the name: an alias, a loop, a comprehension, a pattern."""
+    return statement.is_given(atom.name) or any(
+        one.is_word and one.name == atom.name and _opens_part(statement, n)
+        for n, one in enumerate(statement.atoms)
+    )
+
+
+def _opens_part(statement: Statement, n: int) -> bool:
+    """Whether a name stands as `(n:`, `(n)` or `[n:`, and in no call: in patterns not read, too."""
+    atoms = statement.atoms
+    if n + 1 >= len(atoms) or not n or atoms[n - 1].text not in {"(", "["}:
+        return False
+    is_call = atoms[n - 1].text == "(" and n > 1 and atoms[n - 2].is_word
+    return not is_call and atoms[n + 1].text in {":", ")", "{", "*"}
 
 
 def _whole(statement: Statement, start: int, end: int) -> Pattern | None:

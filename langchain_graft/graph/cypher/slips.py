@@ -81,13 +81,10 @@ def _is_there(found: re.Match[str]) -> str:
 def _outside_strings(
     pattern: re.Pattern[str], write: Callable[[re.Match[str]], str], cypher: str
 ) -> str:
-    strings = [one for one in read_statement(cypher).atoms if one.kind == "string"]
-
-    def written(found: re.Match[str]) -> str:
-        inside = any(one.start < found.start() < one.end for one in strings)
-        return found[0] if inside else write(found)
-
-    return pattern.sub(written, cypher)
+    statement = read_statement(cypher)
+    return pattern.sub(
+        lambda found: found[0] if statement.is_text(found.start()) else write(found), cypher
+    )
 
 
 def _depth(cypher: str) -> int:

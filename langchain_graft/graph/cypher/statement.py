@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_graft.graph.cypher.atoms import Atom, atoms_of
+from langchain_graft.graph.cypher.given import given_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,8 @@ CLAUSES = frozenset(
     "MATCH OPTIONAL WHERE WITH RETURN ORDER SKIP OFFSET LIMIT UNWIND CALL UNION CREATE MERGE SET "
     "DELETE DETACH REMOVE FOREACH LOAD YIELD USE FINISH FILTER LET NEXT GROUP HAVING".split()
 )
+_ALSO_NAMES = frozenset("SKIP OFFSET LIMIT FILTER LET NEXT USE SET GROUP HAVING FINISH".split())
+"""Clauses that are used as names, too: `RETURN limit, offset ORDER BY offset`."""
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -129,7 +132,7 @@ class Statement:
             last = n + 1 if self._next_is(n, {"ORDER": "BY", "GROUP": "BY"}) else n
             found.append((atom.text.upper(), atom.start, self.atoms[last].end))
         ends = [start for _, start, _ in found[1:]] + [len(self.cypher.rstrip().rstrip(";"))]
-        return [Clause(*one, end) for one, end in zip(found, ends, strict=True)]
+        return [Clause(*one, end) for one, end in zip(found, ends, strict=False)]
 
     @cached_property
     def patterns(self) -> list[Pattern]:
@@ -189,11 +192,31 @@ class Statement:
         return {name: tuple(types) for name, types in found.items()}
 
     @cached_property
+    def given(self) -> list[Atom]:
+        """Where names are given to values: `AS x`, `x IN xs`, `YIELD x`, `x = ...`."""
+        return given_names(self.atoms)
+
+    def is_given(self, name: str, *, after: int = 0) -> bool:
+        """Whether a value gets this name behind a place of the text."""
+        return any(one.name == name and one.start >= after for one in self.given)
+
+    def is_text(self, place: int) -> bool:
+        """Whether a place of the text is inside of a string."""
+        return any(one.kind == "string" and one.start < place < one.end for one in self.atoms)
+
+    @cached_property
     def accesses(self) -> list[Access]:
-        """Every `variable.property`, in order."""
+        """Every `variable.property`, in order, but of variables that have become other values."""
         found = []
+        values: set[str] = set()
+        given = {one.start for one in self.given}
+        of_patterns = {part.variable.name for part in self.parts if part.variable}
         for n, atom in enumerate(self.atoms):
+            if atom.start in given and atom.name in of_patterns:
+                values.add(atom.name)
             if not atom.is_word or (n and self.atoms[n - 1].text in {".", "$"}):
+                continue
+            if atom.name in values:
                 continue
             dot, key, after = self._at(n + 1), self._at(n + 2), self._at(n + 3)
             if dot.text == "." and key.is_word and after.text not in {"(", "."}:
@@ -256,6 +279,10 @@ class Statement:
             return after.is_keyword("BY")
         if word == "WITH":
             return not before.is_keyword("STARTS", "ENDS")
+        if word in _ALSO_NAMES and (
+            before.text == "," or before.is_keyword("RETURN", "WITH", "DISTINCT", "BY", "AND", "OR")
+        ):
+            return False
         # a variable called `order` or `limit` is compared, accessed or listed; a clause is not
         return after.text not in {".", ",", ")", "=", ":"}
 
@@ -332,8 +359,18 @@ class Statement:
         n += 1
         points_right = self._at(n).text == ">"
         n += points_right
+        if after := self._quantifier(n):
+            found, n = {**found, "long": True}, after
         both = points_left == points_right
         return {**found, "direction": "both" if both else "in" if points_left else "out"}, n
+
+    def _quantifier(self, n: int) -> int | None:
+        """Where `+`, `*` or `{1,3}` behind an arrow ends."""
+        if self._at(n).text in {"+", "*"}:
+            return n + 1
+        if self._at(n).text == "{" and self._at(n + 1).kind in {"number", "symbol"}:
+            return next((m + 1 for m in range(n, len(self.atoms)) if self.atoms[m].text == "}"), n)
+        return None
 
     def _inside(self, n: int) -> tuple[Atom | None, tuple[Atom, ...], tuple[Entry, ...], int, bool]:
         """What stands in a node's or relationship's brackets: up to the closing one."""
@@ -341,21 +378,35 @@ class Statement:
         labels: list[Atom] = []
         entries: tuple[Entry, ...] = ()
         long = False
-        if self._at(n).is_word:
+        if self._at(n).is_word and not self._at(n).is_keyword("WHERE"):
             variable, n = self._at(n), n + 1
         if self._at(n).text == ":":
-            n += 1
-            while self._at(n).is_word or self._at(n).text in {"|", ":", "&", "!"}:
-                if self._at(n).is_word:
-                    labels.append(self._at(n))
-                n += 1
+            labels, n = self._labels(n + 1)
         if self._at(n).text == "*":
             long, n = True, n + 1
             while self._at(n).text == "." or self._at(n).kind == "number":
                 n += 1
         if self._at(n).text == "{":
             entries, n = self._entries(n)
+        if self._at(n).is_keyword("WHERE"):
+            n = self._closing(n)
         return variable, tuple(labels), entries, n, long
+
+    def _labels(self, n: int) -> tuple[list[Atom], int]:
+        """The labels or types from `n` on; none where one is negated."""
+        begin = n
+        while self._at(n).text in {"|", ":", "&", "!"} or (
+            self._at(n).is_word and not self._at(n).is_keyword("WHERE")
+        ):
+            n += 1
+        written = self.atoms[begin:n]
+        negated = any(atom.text == "!" for atom in written)
+        return [] if negated else [atom for atom in written if atom.is_word], n
+
+    def _closing(self, n: int) -> int:
+        """The bracket that closes what `n` stands in."""
+        inside = ((m, depth) for m, depth in _depths(self.atoms[n:]) if depth < 0)
+        return n + next((m for m, _ in inside), len(self.atoms) - n)
 
     def _entries(self, n: int) -> tuple[tuple[Entry, ...], int]:
         inside, depth, after = [], 0, n

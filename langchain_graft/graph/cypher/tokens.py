@@ -79,6 +79,15 @@ def significant(tokens: list[Token]) -> list[Token]:
     return [token for token in tokens if token.kind not in ("space", "comment")]
 
 
+def without_comments(cypher: str) -> str:
+    """The statement without its comments; as it is where it can not be read."""
+    try:
+        tokens = tokenize(cypher)
+    except CypherRefusedError:
+        return cypher
+    return "".join(" " if token.kind == "comment" else token.text for token in tokens).strip()
+
+
 def _tokens(cypher: str) -> Iterator[Token]:
     place = 0
     while place < len(cypher):

@@ -51,7 +51,7 @@ def _mended(  # noqa: PLR0911 (a case for each type)
     if of.type == "STRING" and not isinstance(value, str):
         if literal.operator in _EQUAL and not negative:
             return [(atom.start, atom.end, f"'{atom.text}'")]
-        return _as_number(literal, of, cypher)
+        return _as_number(literal, of)
     if of.type in {"INTEGER", "FLOAT"} and isinstance(value, str) and _NUMBER.fullmatch(value):
         return [(atom.start, atom.end, value)]
     if of.type == "BOOLEAN" and str(value).lower() in {"true", "false", "1", "0", "yes", "no"}:
@@ -64,13 +64,11 @@ def _mended(  # noqa: PLR0911 (a case for each type)
     return []
 
 
-def _as_number(literal: Literal, of: Property, cypher: str) -> list[Edit]:
+def _as_number(literal: Literal, of: Property) -> list[Edit]:
     access = literal.access
     if access is None or not _holds_numbers(of) or literal.operator not in {"<", ">", "<=", ">="}:
         return []
     start, end = access.variable.start, access.property.end
-    if cypher[:start].rstrip().endswith("("):
-        return []
     return [(start, end, f"toFloat({access.variable.text}.{access.property.text})")]
 
 

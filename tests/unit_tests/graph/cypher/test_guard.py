@@ -47,7 +47,7 @@ def test_there_are_enough_of_both():
     assert len(HARMLESS) >= 150
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text() | st.lists(st.sampled_from(WORDS), max_size=20).map(" ".join))
 def test_nothing_but_a_refusal_is_raised(cypher):
     with suppress(CypherRefusedError):

@@ -67,6 +67,14 @@ DATE_TEXT = Property(name="orderDate", type="STRING", examples=("1997-08-25 00:0
 DATED = Schema(
     nodes=(NodeType(label="Order", properties=(DATE_TEXT, Property(name="city", type="STRING"))),)
 )
+TASKS = Schema(
+    nodes=(
+        NodeType(
+            label="Task",
+            properties=worlds.properties("title STRING, score FLOAT, end STRING, desc STRING"),
+        ),
+    )
+)
 ACTED = "MATCH (p:Person)-[:ACTED_IN]->(m:Movie)"
 DIRECTED = "MATCH (p:Person)-[:DIRECTED]->(m:Movie)"
 REVIEWED = "MATCH (p:Person)-[:REVIEWED]->(m:Movie)"
@@ -245,6 +253,45 @@ RIGHT = [
     (FILMS, "MATCH (p:Person) WITH p.born AS born, collect(p.name) AS names UNWIND names AS name RETURN born, name"),
     (FILMS, "MATCH (p:Person) RETURN [born IN collect(p.born) WHERE born > 1960] AS years"),
     (SHOP, "MATCH (c:Customer)-[:PURCHASED]->(:Order)-[o:ORDERS]->(p:Product) RETURN p.productName, sum(o.quantity) AS n"),
+    (FILMS, "MATCH (p:Person) RETURN CASE p.name WHEN 'a' THEN 'x' WHEN 'b' THEN 'y' END AS z"),
+    (FILMS, "MATCH (p:Person) RETURN 'abc'[0..1] AS a"),
+    (FILMS, "MATCH (p:Person) WHERE p.name CONTAINS 'YEAR(p.born)' RETURN p.name"),
+    (FILMS, "MATCH (`the person`:Person) WITH `the person`, `the person`.born AS `year b` WHERE `year b` > 1960 RETURN `the person`.name"),
+    (FILMS, "MATCH (`the person`:Person)-[:ACTED_IN]->(m:Movie) WITH `the person`, count(m) AS n WHERE n > 2 RETURN `the person`.name, n"),
+    (FILMS, "MATCH (a:Person)-[:FOLLOWS]->{1,3}(b:Person) RETURN b.name"),
+    (FILMS, "MATCH (p:Person)-[:FOLLOWS]->+(q:Person) RETURN q.name"),
+    (FILMS, "MATCH (a:Person)((x:Person)-[f:FOLLOWS]->(y:Person)){1,3}(b:Person) RETURN a.name, size(x), [n IN x | n.name]"),
+    (FILMS, "MATCH (p:Person)-[f:FOLLOWS WHERE p.born > 1]->(q:Person WHERE q.born > 1960) RETURN p.name, q.name"),
+    (FILMS, "MATCH (n:!Movie) RETURN n.name"),
+    (FILMS, "MATCH (p:Person)-[:ACTED_IN]->(m:Movie) WITH p, collect(m) AS ms WHERE size(ms) > 2 UNWIND ms AS m RETURN p.name, m.title"),
+    (FILMS, "MATCH (p:Person)-[:ACTED_IN]->(m:Movie) WITH p, collect(m) AS ms RETURN p.name, [m IN ms WHERE m.released > 2000 | m.title] AS titles"),
+    (FILMS, "MATCH (p:Person)-[:ACTED_IN]->(m:Movie) WITH p, collect({titel: m.title, year: m.released}) AS ms UNWIND ms AS m RETURN p.name, m.titel, m.year"),
+    (FILMS, "MATCH (p:Person) WITH collect(p) AS people, avg(p.born) AS a UNWIND people AS p WITH p, a WHERE p.born > a RETURN p.name"),
+    (FILMS, "MATCH (m:Movie) WITH count(m) AS total MATCH (m:Movie) WHERE m.released > 2000 RETURN count(m) AS n, total"),
+    (FILMS, "MATCH (p:Person)-[:ACTED_IN]->(m:Movie) WITH m, count(p) AS n MATCH (m)<-[:DIRECTED]-(p) WHERE p.born > 1960 RETURN m.title, n, p.name"),
+    (FILMS, "MATCH (released:Movie) WITH max(released.released) AS latest RETURN latest AS released"),
+    (FILMS, "MATCH (p:Person)-[:ACTED_IN]->(m:Movie) WITH p, [1, 2] AS xs UNWIND xs AS m RETURN p.name, m"),
+    (FILMS, "MATCH (t:Person) CALL (t) { WITH t.born AS year MATCH (p:Person {born: year}) RETURN count(p) AS n } RETURN t.name, n"),
+    (FILMS, "CALL db.labels() YIELD label MATCH (p:Person {name: label}) RETURN p.name"),
+    (FILMS, "MATCH (p:Person) RETURN NOT EXISTS { (p)-[:DIRECTED]->() } AS no"),
+    (FILMS, "MATCH (p:Person) WHERE duration.between(date({year: p.born, month: 1, day: 1}), date()).years > 30 AND p.name = 'x' RETURN p.name"),
+    (FILMS, "MATCH (m:Movie) WITH collect(m) AS m RETURN size(m) AS n"),
+    (FILMS, "MATCH (m:Movie) RETURN DISTINCT toLower(m.title) AS t ORDER BY toLower(m.title)"),
+    (FILMS, "MATCH (m:Movie) RETURN m.released / 10 AS decade, count(*) AS n ORDER BY m.released / 10"),
+    (FILMS, "MATCH (m:Movie) WITH m AS film MATCH (p:Person) WHERE (p)-[:ACTED_IN]->(film) RETURN p.name, film.title"),
+    (FILMS, "MATCH (p:Person) WITH collect(p) AS ps UNWIND ps AS a UNWIND ps AS b WITH a, b WHERE (a)-[:FOLLOWS]->(b) RETURN a.name, b.name"),
+    (FILMS, "MATCH (p:Person) WHERE size(p.name) = 5 RETURN p.name"),
+    (FILMS, "MATCH (p:Person) WHERE substring(p.name, 0, 1) = 'A' RETURN p.name"),
+    (FILMS, "MATCH (p:Person) WHERE p.name[0] = 'A' RETURN p.name"),
+    (FILMS, "MATCH (p:Person) WITH p.name AS name, count(*) AS offset RETURN name, offset ORDER BY offset DESC"),
+    (SHOP, "MATCH (o:Order) WHERE date(o.orderDate).year = 1997 RETURN o.orderID"),
+    (SHOP, "MATCH (p:Product) WHERE toInteger(p.weight) = 20 RETURN p.productName"),
+    (DATED, "MATCH (o:Order) WHERE toInteger(substring(o.orderDate, 0, 4)) = 1997 RETURN o.city"),
+    (DATED, "MATCH (o:Order) WHERE left(o.orderDate, 4) = '1997' RETURN o.city"),
+    (TASKS, "MATCH (t:Task) RETURN CASE WHEN t.score > 1 THEN 'a' ELSE 'b' end AS x"),
+    (TASKS, "MATCH (t:Task) RETURN t.title, t.score AS score ORDER BY score desc"),
+    (TASKS, "CALL db.index.fulltext.queryNodes('tasks', 'x') YIELD node, score MATCH (t:Task) WHERE t = node RETURN t.title, score"),
+    (TASKS, "MATCH (t:Task) LET score = t.score * 2 RETURN score"),
 ]  # fmt: skip
 
 
@@ -254,6 +301,30 @@ def test_what_is_right_stays_as_it_is(schema, cypher):
     assert repaired.cypher == cypher
     assert repaired.notes == ()
     assert check_cypher(cypher, schema) == []
+
+
+def test_what_is_matched_again_is_filtered_again():
+    cypher = f"{ACTED} WHERE p.name = 'x' WITH max(m.released) AS r WHERE m.released = r RETURN m"
+    mended = mend_lost_groups(cypher, FILMS, "").cypher
+    again = f"{ACTED} WHERE p.name = 'x' AND m.released = r RETURN m"
+    assert " ".join(mended.split()) == f"{cypher.partition(' WHERE m')[0]} {again}"
+
+
+def test_a_comment_swallows_nothing_that_a_repair_puts_behind_it():
+    cypher = "MATCH (p:Person) // it's all\nRETURN p.name // names"
+    repaired = repair_cypher(cypher, FILMS, "Name 3 people")
+    assert " ".join(repaired.cypher.split()) == "MATCH (p:Person) RETURN p.name LIMIT 3"
+
+
+@pytest.mark.parametrize(
+    "cypher",
+    ["' (t:Person) MATCH'", "{ RETURN 1 AS x }", "MATCH (m:Movie) RETURN m AS `a(`, count(*) AS `n(` WHERE `n(` > 1",
+     "MATCH (p:Person) WITH p, collect(m) p.rating AS ms WHERE any(m MATCH (p:Person)-[r:FOLLOWS*1..3]->(q) WHERE all(r IN ms WHE:E m.released > 2000) MATCH (t:Person {name: 'Tom'}), RETURN p.name"],
+)  # fmt: skip
+def test_garbage_breaks_no_repair(cypher):
+    repaired = repair_cypher(cypher, FILMS, "Tell me about it").cypher
+    drop_foreign_literals(repaired, FILMS, "Tell me about it")
+    check_cypher(repaired, FILMS)
 
 
 @pytest.mark.parametrize(
@@ -317,6 +388,11 @@ def test_a_condition_whose_value_comes_from_nowhere_goes():
 def test_what_the_question_says_or_implies_has_an_origin(question, condition):
     cypher = f"MATCH (m:Movie) WHERE {condition} RETURN m"
     assert drop_foreign_literals(cypher, FILMS, question).cypher == cypher
+
+
+def test_a_parameter_has_the_value_that_its_literal_stands_for():
+    written = "MATCH (m:Movie) WHERE m.title = '\\u4e2d\\n' AND m.released = 0x7CF RETURN m"
+    assert with_parameters(written)[1] == {"title": "中\n", "released": 1999}
 
 
 def test_literals_become_parameters_named_for_their_property():
