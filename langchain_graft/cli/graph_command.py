@@ -134,7 +134,8 @@ def _copy(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from langchain_graft.cli.console import OUT, print_json  # noqa: PLC0415
+    from langchain_graft.cli.console import ERR, OUT, print_json  # noqa: PLC0415
+    from langchain_graft.cli.main import DONE, DONE_IN_PART  # noqa: PLC0415
     from langchain_graft.graph.whole_graph import whole_graph  # noqa: PLC0415
 
     with closing(open_graph(arguments.graph, arguments.kb)) as store:
@@ -153,7 +154,9 @@ def _export(arguments: argparse.Namespace) -> int:
         print_json(told)
     else:
         OUT.print("{file}: {nodes} nodes, {relationships} relationships".format(**told))
-    return 0
+    if graph.truncated:
+        ERR.print("Warning: there are more relationships, they were left out", style="yellow")
+    return DONE_IN_PART if graph.truncated else DONE
 
 
 def _show(arguments: argparse.Namespace) -> int:

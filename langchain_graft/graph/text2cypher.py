@@ -21,6 +21,7 @@ from langchain_graft.graph.cypher.repair import repair_cypher
 from langchain_graft.graph.cypher.reply import cypher_of_reply
 from langchain_graft.graph.examples import DEFAULT_EXAMPLES
 from langchain_graft.graph.grounding import (
+    LOOKUP_SECONDS,
     GroundedValue,
     describe_values,
     ground_steps,
@@ -280,8 +281,10 @@ def _rows(attempt: _Attempt, cypher: str) -> Steps[CypherAnswer]:
 def _run(attempt: _Attempt, cypher: str, *, row_limit: int | None = None) -> Steps[CypherAnswer]:
     text, parameters = with_parameters(cypher)
     settings = attempt.settings
-    most = row_limit or settings.row_limit
-    result: ReadResult = yield Read(text, parameters, settings.timeout_seconds, most)
+    most, seconds = row_limit or settings.row_limit, settings.timeout_seconds
+    if row_limit is not None:  # one of several looks at why there are no rows
+        seconds = min(seconds, LOOKUP_SECONDS)
+    result: ReadResult = yield Read(text, parameters, seconds, most)
     return CypherAnswer(
         cypher=result.cypher,
         parameters=parameters,

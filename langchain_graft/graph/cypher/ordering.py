@@ -74,7 +74,7 @@ def mend_grouped_ordering(cypher: str, _schema: Schema, _question: str) -> Repai
             and normal(key.split(".")[0]) not in told
             and not aggregates_in(statement.body(order))
         ]
-        if new:
+        if new and items:
             end = items[-1].end
             text = edited(cypher, [(end, end, "".join(f", {key}" for key in new))])
             return Repaired(text, ("what is ordered by is returned, too",))

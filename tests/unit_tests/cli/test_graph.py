@@ -1,12 +1,20 @@
 """`graft graph` on a graph in a file."""
 
 import json
+from functools import partial
 
 import pytest
 from langchain_core.documents import Document
 
-from langchain_graft.cli.main import main
-from langchain_graft.graph import GraphDocument, Mention, Node, Relationship, node_id
+from langchain_graft.cli.main import DONE_IN_PART, main
+from langchain_graft.graph import (
+    GraphDocument,
+    Mention,
+    Node,
+    Relationship,
+    node_id,
+    whole_graph,
+)
 from langchain_graft.graph.embedded_store import EmbeddedGraphStore
 
 TEXT = "史蒂夫·乔布斯（Steve Jobs）创办了NeXT。"
@@ -60,6 +68,14 @@ def test_export_writes_each_thing_once_with_all_its_mentions(folder, capsys, tmp
     assert (told["nodes"], told["relationships"]) == (4, 3)
     [jobs] = [row for row in rows if row.get("name") == "乔布斯"]
     assert [mention["chunk_id"] for mention in jobs["mentions"]] == ["c0", "c1", "c2"]
+
+
+def test_an_export_that_is_cut_says_so(folder, capsys, tmp_path, monkeypatch):
+    cut = partial(whole_graph.whole_graph, limit=1)
+    monkeypatch.setattr(whole_graph, "whole_graph", cut)
+    asked = ["graph", "export", "--kb", str(folder), "--out", str(tmp_path / "out.jsonl")]
+    assert main(asked) == DONE_IN_PART
+    assert "left out" in capsys.readouterr().err
 
 
 def test_a_copy_says_the_same(folder, capsys, tmp_path):

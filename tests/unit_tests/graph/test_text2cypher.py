@@ -10,6 +10,7 @@ from langchain_graft.chains.refusal import is_refusal
 from langchain_graft.chains.text2cypher import create_text2cypher_chain
 from langchain_graft.errors import ReplyError
 from langchain_graft.graph.examples import CypherExample, CypherExamples
+from langchain_graft.graph.grounding import LOOKUP_SECONDS
 from langchain_graft.graph.schema import NodeType, Property, RelationshipType, Schema
 from langchain_graft.graph.text2cypher import Text2CypherSettings
 from langchain_graft.graph.text2cypher_retriever import Text2CypherRetriever
@@ -108,6 +109,9 @@ def test_an_empty_result_is_diagnosed(answer):
     told = retriever.model.asked[1][-1].text
     assert "without the condition `m.released = 1899` it does" in told
     assert "1899 is long ago." in told
+    looks = [seconds for (asked, _), seconds in zip(graph.asked, graph.seconds, strict=True)
+             if asked == "MATCH (m:Movie) RETURN m.title"]  # fmt: skip
+    assert set(looks) == {LOOKUP_SECONDS}
 
 
 def test_examples_of_the_same_question_can_be_left_out():

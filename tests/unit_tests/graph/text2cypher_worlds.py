@@ -75,6 +75,7 @@ class ScriptedGraph:
 
     def __init__(self, schema=FILMS, rows=None, error=None, remarks=()):
         self.known, self.rows, self.error, self.asked = schema, rows or {}, error, []
+        self.seconds = []
         self.remarks = remarks
 
     def schema(self, *, refresh=False):
@@ -85,6 +86,7 @@ class ScriptedGraph:
 
     def read(self, cypher, parameters=None, *, timeout_seconds=30, row_limit=100):
         self.asked.append((cypher, dict(parameters or {})))
+        self.seconds.append(timeout_seconds)
         if self.error and self.error[0] in cypher:
             raise CypherError(self.error[1], cypher=cypher)
         rows = next((rows for key, rows in self.rows.items() if key in cypher), [])

@@ -318,7 +318,7 @@ def test_a_comment_swallows_nothing_that_a_repair_puts_behind_it():
 
 @pytest.mark.parametrize(
     "cypher",
-    ["' (t:Person) MATCH'", "{ RETURN 1 AS x }", "MATCH (m:Movie) RETURN m AS `a(`, count(*) AS `n(` WHERE `n(` > 1",
+    ["' (t:Person) MATCH'", "MATCH (p:Person) RETURN DISTINCT ORDER BY p.born", "{ RETURN 1 AS x }", "MATCH (m:Movie) RETURN m AS `a(`, count(*) AS `n(` WHERE `n(` > 1",
      "MATCH (p:Person) WITH p, collect(m) p.rating AS ms WHERE any(m MATCH (p:Person)-[r:FOLLOWS*1..3]->(q) WHERE all(r IN ms WHE:E m.released > 2000) MATCH (t:Person {name: 'Tom'}), RETURN p.name"],
 )  # fmt: skip
 def test_garbage_breaks_no_repair(cypher):
