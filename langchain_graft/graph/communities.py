@@ -129,6 +129,8 @@ def create_community_summaries(  # noqa: PLR0913 (each is a bound of its own)
     require_variables(prompt, "facts")
     ask = prompt | ask_aside(model, max_tokens=SUMMARY_TOKENS) | StrOutputParser()
     graph = whole_graph(store)
+    if graph.truncated:
+        _logger.warning("Summed up are the first %d relationships only", len(graph.relationships))
     names = {node.id: node.name for node in graph.nodes}
     communities = find_communities(graph)[:most]
     kept = {one.metadata["digest"]: one for one in read_community_summaries(path)}

@@ -269,7 +269,7 @@ def _rows(attempt: _Attempt, cypher: str) -> Steps[CypherAnswer]:
     nearer = yield from _nearer(attempt, cypher)
     for candidate, note in nearer:
         try:
-            other = yield from _run(attempt, candidate)
+            other = yield from _run(attempt, candidate, is_try=True)
         except CypherError:
             continue
         if other.rows:
@@ -278,11 +278,14 @@ def _rows(attempt: _Attempt, cypher: str) -> Steps[CypherAnswer]:
     return answer
 
 
-def _run(attempt: _Attempt, cypher: str, *, row_limit: int | None = None) -> Steps[CypherAnswer]:
+def _run(
+    attempt: _Attempt, cypher: str, *, row_limit: int | None = None, is_try: bool = False
+) -> Steps[CypherAnswer]:
+    """Run a statement; one of several tries has less time."""
     text, parameters = with_parameters(cypher)
     settings = attempt.settings
     most, seconds = row_limit or settings.row_limit, settings.timeout_seconds
-    if row_limit is not None:  # one of several looks at why there are no rows
+    if is_try:
         seconds = min(seconds, LOOKUP_SECONDS)
     result: ReadResult = yield Read(text, parameters, seconds, most)
     return CypherAnswer(
@@ -324,7 +327,7 @@ def _diagnosis(attempt: _Attempt, cypher: str) -> Steps[list[str]]:
     for condition in conditions[:_MOST_DIAGNOSED]:
         without = without_condition(cypher, condition)
         try:
-            found = yield from _run(attempt, without, row_limit=1)
+            found = yield from _run(attempt, without, row_limit=1, is_try=True)
         except CypherError:
             continue
         if found.rows:
@@ -335,7 +338,7 @@ def _diagnosis(attempt: _Attempt, cypher: str) -> Steps[list[str]]:
     while left := conditions_of(bare):
         bare = without_condition(bare, left[-1])
     try:
-        found = yield from _run(attempt, bare, row_limit=1)
+        found = yield from _run(attempt, bare, row_limit=1, is_try=True)
     except CypherError:
         return []
     if found.rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from langchain_graft.models.pull import OnProgress, tell_nobody
 from langchain_graft.models.tokens import estimate_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
@@ -159,17 +160,18 @@ class GraphBuilding:
         self.report.kept = len(chunks) - len(todo) - self.report.extracted
         in_a_row = 0
         self._tell("extract", 0, len(todo))
-        for n, record in enumerate(self._extract_all(todo), 1):
-            self._note(record)
-            self._tell("extract", n, len(todo))
-            in_a_row = in_a_row + 1 if record.detail else 0
-            if in_a_row >= min(_FAILURES_IN_A_ROW, max(2, len(todo))):
-                self.report.spend("extract", since=started)
-                msg = (
-                    f"The last {in_a_row} calls of the model failed, the last one: {record.detail} "
-                    "Mend that and do it again: it goes on where it stopped"
-                )
-                raise GraftError(msg)
+        with closing(self._extract_all(todo)) as records:
+            for n, record in enumerate(records, 1):
+                self._note(record)
+                self._tell("extract", n, len(todo))
+                in_a_row = in_a_row + 1 if record.detail else 0
+                if in_a_row >= min(_FAILURES_IN_A_ROW, max(2, len(todo))):
+                    self.report.spend("extract", since=started)
+                    msg = (
+                        f"The last {in_a_row} calls of the model failed, the last one: "
+                        f"{record.detail} Mend that and do it again: it goes on where it stopped"
+                    )
+                    raise GraftError(msg)
         self.report.spend("extract", since=started)
 
     def publish(
@@ -255,7 +257,9 @@ class GraphBuilding:
         given += [str(chunk.metadata.get(key)) for key in ("title", "heading", "question")]
         return digest_of(*given)
 
-    def _extract_all(self, chunks: Sequence[ChunkRecord]) -> Iterator[ExtractionRecord]:
+    def _extract_all(
+        self, chunks: Sequence[ChunkRecord]
+    ) -> Generator[ExtractionRecord, None, None]:
         """What becomes of chunks, as they are done; few are asked about at a time."""
         waiting = iter(chunks)
         with ThreadPoolExecutor(self._at_once, thread_name_prefix="extract") as pool:
