@@ -22,7 +22,7 @@ from langchain_graft.models.pull import OnProgress, tell_nobody
 from langchain_graft.models.tokens import estimate_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
