@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--graph",
         action="store_true",
-        help="instead: a graph of three documents (in FOLDER-graph), and two questions to it, one "
+        help="instead: a graph of two documents (in FOLDER-graph), and two questions to it, one "
         "of them in Cypher to a local Neo4j",
     )
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="SPEC", help="the chat model")

@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
 FILES = (
     "people/steve-jobs-early-years.md",
-    "people/ronald-wayne.md",
     "companies/next.md",
 )
 """What a local model reads in a few minutes."""
 QUESTION = "Tell me everything about Apple and Jobs."
-CYPHER_QUESTION = "How many relationships does Steve Jobs have?"
+CYPHER_QUESTION = "Where did Steve Jobs work?"
 K = 8
 CONTEXT_TOKENS = 1500
 
