@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 2048
 """Tokens embedded at once: on a processor, batches that stay in its cache are the fastest."""
 UNPADDED_TOKENS = 128
-"""Most tokens of all texts together that one core reads as one sequence: a question and its
-rewrites, say. That takes half the work of sharing them out; attention grows with the square."""
+"""Most tokens of texts that are read as one sequence, such as a question and its rewrites:
+attention grows with the square."""
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -150,9 +150,13 @@ class SentenceEmbeddings(Embeddings):
         return vectors
 
     def _batches(self, texts: list[str]) -> Iterator[list[int]]:
-        """Few texts are shared out among the threads, so that each has some; not very few."""
-        is_one = self._unpads and sum(map(self._tokens, texts)) <= UNPADDED_TOKENS
-        share = len(texts) if is_one else ceil(len(texts) / _threads(self._device))
+        """Few texts are shared out among the threads, so that each has some."""
+        threads = _threads(self._device)
+        lengths = [self._tokens(text) for text in texts]
+        if self._unpads and sum(lengths) <= threads * UNPADDED_TOKENS:
+            yield from shared_out(lengths, threads)
+            return
+        share = ceil(len(texts) / threads)
         batch: list[int] = []
         for n in sorted(range(len(texts)), key=lambda n: -len(texts[n])):
             longest = texts[batch[0]] if batch else texts[n]
@@ -167,6 +171,17 @@ class SentenceEmbeddings(Embeddings):
     def _tokens(self, text: str) -> int:
         """An estimate."""
         return min(len(text) // _CHARACTERS_PER_TOKEN + 2, self.max_tokens)
+
+
+def shared_out(sizes: Sequence[int], parts: int) -> list[list[int]]:
+    """Places of the sizes in parts of about one sum, the largest first; no part is empty."""
+    shares: list[list[int]] = [[] for _ in range(parts)]
+    sums = [0] * parts
+    for n in sorted(range(len(sizes)), key=lambda n: -sizes[n]):
+        least = sums.index(min(sums))
+        shares[least].append(n)
+        sums[least] += sizes[n]
+    return [share for share in shares if share]
 
 
 def token_windows(offsets: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:

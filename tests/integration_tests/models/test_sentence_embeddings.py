@@ -129,6 +129,12 @@ def padding(monkeypatch):
     return embeddings
 
 
+def test_few_short_texts_are_shared_out_by_their_tokens():
+    assert sentence_embeddings.shared_out([9, 5, 5, 1], 2) == [[0, 3], [1, 2]]
+    assert sentence_embeddings.shared_out([4], 2) == [[0]]
+    assert sentence_embeddings.shared_out([], 2) == []
+
+
 def test_few_short_texts_are_one_sequence_with_the_vectors_of_padded_ones(padding, monkeypatch):
     embeddings = SentenceEmbeddings(pull_model("minilm"), dtype="float32")
     shapes = []
@@ -139,6 +145,7 @@ def test_few_short_texts_are_one_sequence_with_the_vectors_of_padded_ones(paddin
 
     model = embeddings._model.forward
     monkeypatch.setattr(embeddings._model, "forward", forward)
+    monkeypatch.setattr(sentence_embeddings, "_threads", lambda _: 1)
     found = embeddings.embed_queries(QUESTIONS)
     tokens = sum(embeddings.token_counter()(QUESTIONS)) + 2 * len(QUESTIONS)
     assert shapes == [(1, tokens)]
