@@ -21,6 +21,14 @@
         CypherError                   a statement fails; `.cypher` is the statement
           CypherRefusedError          it does more than read, or more than is allowed
         LocalNeo4jError               the local Neo4j does not start
+      AdapterError                    an adapter can not be used; `.adapter` names it
+        AdapterNotFoundError          (also LookupError) the store has none of that name
+        AdapterRefusedError           its files are not what may be loaded: nothing was
+        AdapterMismatchError          it was made for another base model; `.expected`, `.found`
+        AdapterInUseError             it answers requests, or an alias names it
+      ReleaseError                    a release can not be promoted, restored or read
+        GateFailedError               it is not better where it should be, or worse elsewhere
+      FleetError                      a server of the fleet does not do as it was told
       EvaluationDataError             (also ValueError) an evaluation file is not as promised
 
 A wrong argument is a `ValueError` or `TypeError`, as everywhere in Python.
@@ -206,6 +214,57 @@ class CypherRefusedError(CypherError):
 
 class LocalNeo4jError(GraphError):
     """The local Neo4j does not start, or has died; the message says why and what to do."""
+
+
+class AdapterError(GraftError):
+    """An adapter can not be used; `adapter` names it."""
+
+    def __init__(self, message: str, *, adapter: str) -> None:
+        self.adapter = adapter
+        super().__init__(message)
+
+
+class AdapterNotFoundError(AdapterError, LookupError):
+    """The store has no such adapter, version or alias; `available` says what it has."""
+
+    def __init__(self, adapter: str, *, available: Iterable[str]) -> None:
+        self.available = sorted(available)
+        there = ", ".join(self.available) or "none yet"
+        msg = f"No adapter {adapter!r}. There are: {there}. See `graft adapters list`"
+        super().__init__(msg, adapter=adapter)
+
+
+class AdapterRefusedError(AdapterError):
+    """Its files are not what may be loaded; nothing of them was."""
+
+
+class AdapterMismatchError(AdapterError):
+    """It was made for another base model, tokenizer or embedder than the one that would serve it."""
+
+    def __init__(self, adapter: str, *, what: str, expected: str, found: str) -> None:
+        self.expected = expected
+        self.found = found
+        msg = (
+            f"The adapter {adapter!r} was made for another {what}: {found}; here it is {expected}. "
+            "Load the model that its manifest names (`graft adapters show`), or train it again"
+        )
+        super().__init__(msg, adapter=adapter)
+
+
+class AdapterInUseError(AdapterError):
+    """It answers requests now, or an alias or a release names it."""
+
+
+class ReleaseError(GraftError):
+    """A release can not be promoted, restored or read."""
+
+
+class GateFailedError(ReleaseError):
+    """A candidate is not better where it should be, or worse elsewhere; nothing was changed."""
+
+
+class FleetError(GraftError):
+    """A server of the fleet does not do as it was told; what was begun has been undone."""
 
 
 class EvaluationDataError(GraftError, ValueError):

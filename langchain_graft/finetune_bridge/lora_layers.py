@@ -1,0 +1,187 @@
+"""Low-rank products added to the linear layers of a model that is loaded once."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langchain_graft.errors import MissingExtraError
+
+try:
+    import torch
+    from torch.nn.functional import linear
+except ImportError as error:
+    raise MissingExtraError("finetune") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class LoraPair:
+    """What one adapter adds to one linear layer: `x @ a.T @ b.T`."""
+
+    a: torch.Tensor
+    """`float[r, in]`."""
+    b: torch.Tensor
+    """`float[out, r]`, the scaling (alpha / r, or alpha / sqrt(r)) multiplied in."""
+
+
+class LoraLayers:
+    """Adapters that lie beside a model's weights; each row of a batch has the one it asked for.
+
+    LoRA: Hu et al., arXiv 2106.09685. The model is never changed: a hook on a linear layer adds
+    the low-rank product to what the layer gives. Which adapter answers is said per forward, by
+    `serving`, for the thread that runs it, so that nothing of a request is shared between threads.
+    Rows of several adapters take two products a layer as well: their matrices lie side by side, and
+    each row keeps the ranks of its own (Sheng et al., S-LoRA, arXiv 2311.03285, do it by gathering).
+
+    `add` and `remove` may run while others compute: a forward has the adapters that there were when
+    `serving` was entered.
+
+    Args:
+        model: Any torch module; its parameters stay as they are.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._modules = dict(model.named_modules())
+        self._adapters: dict[Hashable, Mapping[str, LoraPair]] = {}
+        self._hooked: set[str] = set()
+        self._now = threading.local()
+        self._lock = threading.Lock()
+        self._mixed: tuple[tuple[Hashable, ...], dict[str, LoraPair]] = ((), {})
+
+    def shape_of(self, layer: str) -> tuple[int, int] | None:
+        """Outputs and inputs of a linear layer; None: the model has none of that name."""
+        module = self._modules.get(layer)
+        found = getattr(module, "out_features", None), getattr(module, "in_features", None)
+        return found if all(isinstance(size, int) for size in found) else None  # type: ignore[return-value]
+
+    def add(self, key: Hashable, pairs: Mapping[str, LoraPair]) -> None:
+        """Keep an adapter under a key that is free; where it computes is where its layers lie.
+
+        Args:
+            key: Names it in `serving`.
+            pairs: By the name of the linear layer, as in `model.named_modules()`.
+
+        Raises:
+            ValueError: The key is taken, or a pair does not fit its layer.
+        """
+        for layer, pair in pairs.items():
+            expected = self.shape_of(layer)
+            if expected != (pair.b.shape[0], pair.a.shape[1]):
+                msg = f"{layer!r} is {expected}, the adapter {(pair.b.shape[0], pair.a.shape[1])}"
+                raise ValueError(msg)
+        placed = {layer: self._placed(layer, pair) for layer, pair in pairs.items()}
+        with self._lock:
+            if key in self._adapters:
+                msg = f"There is an adapter {key!r} already"
+                raise ValueError(msg)
+            for layer in placed.keys() - self._hooked:
+                self._modules[layer].register_forward_hook(self._hook(layer))
+                self._hooked.add(layer)
+            self._adapters = {**self._adapters, key: placed}
+
+    def remove(self, key: Hashable) -> None:
+        """Forget an adapter; a forward that is under way ends with it."""
+        with self._lock:
+            self._adapters = {other: kept for other, kept in self._adapters.items() if other != key}
+            if key in self._mixed[0]:
+                self._mixed = ((), {})
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._adapters
+
+    @contextmanager
+    def serving(self, rows: Sequence[Hashable]) -> Iterator[None]:
+        """Forwards of this thread, inside, have these adapters.
+
+        Args:
+            rows: One key for each row of the batch, None: the model as it is. A single one holds
+                for all rows, whatever their number.
+
+        Raises:
+            KeyError: There is none of that key.
+        """
+        keys = tuple(dict.fromkeys(key for key in rows if key is not None))
+        if not keys:
+            yield
+            return
+        adapters = self._adapters
+        if missing := [key for key in keys if key not in adapters]:
+            raise KeyError(missing[0])
+        single = len(set(rows)) == 1
+        self._now.pairs = adapters[keys[0]] if single else self._side_by_side(keys, adapters)
+        self._now.mask = None if single else _Masks(rows, keys, adapters)
+        try:
+            yield
+        finally:
+            self._now.pairs = None
+
+    def _hook(self, layer: str) -> Any:
+        def add_product(module: Any, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> Any:  # noqa: ARG001 (torch's signature)
+            pairs = getattr(self._now, "pairs", None)
+            if not pairs or (pair := pairs.get(layer)) is None:
+                return None
+            x = given[0]
+            inner = linear(x.to(pair.a.dtype), pair.a)  # (rows, tokens, ranks)
+            if self._now.mask is not None:
+                inner = inner.masked_fill(self._now.mask.others(layer, inner), 0.0)
+            return out + linear(inner, pair.b).to(out.dtype)
+
+        return add_product
+
+    def _placed(self, layer: str, pair: LoraPair) -> LoraPair:
+        """The pair on the layer's device, in the numbers in which the layer computes."""
+        weight = self._modules[layer].weight
+        dtype = weight.dtype if weight.dtype.is_floating_point else torch.bfloat16
+        device: Any = weight.device
+        return LoraPair(*(part.to(device=device, dtype=dtype) for part in (pair.a, pair.b)))
+
+    def _side_by_side(
+        self, keys: tuple[Hashable, ...], adapters: Mapping[Hashable, Mapping[str, LoraPair]]
+    ) -> dict[str, LoraPair]:
+        """The adapters' matrices joined; the last ones are kept: a batch has many forwards."""
+        with self._lock:
+            known, joined = self._mixed
+        if known == keys:
+            return joined
+        layers = dict.fromkeys(layer for key in keys for layer in adapters[key])
+        joined = {}
+        for layer in layers:
+            pairs = [adapters[key][layer] for key in keys if layer in adapters[key]]
+            joined[layer] = LoraPair(
+                torch.cat([pair.a for pair in pairs]), torch.cat([pair.b for pair in pairs], dim=1)
+            )
+        with self._lock:
+            self._mixed = (keys, joined)
+        return joined
+
+
+class _Masks:
+    """Which of the joined ranks are not a row's own; most layers have the same ones."""
+
+    def __init__(
+        self,
+        rows: Sequence[Hashable],
+        keys: tuple[Hashable, ...],
+        adapters: Mapping[Hashable, Mapping[str, LoraPair]],
+    ) -> None:
+        self._rows = rows
+        self._adapters = {key: adapters[key] for key in keys}
+        self._made: dict[tuple[tuple[Hashable, int], ...], torch.Tensor] = {}
+
+    def others(self, layer: str, inner: torch.Tensor) -> torch.Tensor:
+        """`bool[rows, 1, ranks]`, true where a rank is another adapter's."""
+        ranks = tuple(
+            (key, pairs[layer].a.shape[0])
+            for key, pairs in self._adapters.items()
+            if layer in pairs
+        )
+        if ranks not in self._made:
+            owners = [key for key, rank in ranks for _ in range(rank)]
+            mask = [[owner != row for owner in owners] for row in self._rows]
+            self._made[ranks] = torch.tensor(mask, device=inner.device)[:, None]
+        return self._made[ranks]
