@@ -239,7 +239,7 @@ class AdapterRefusedError(AdapterError):
 
 
 class AdapterMismatchError(AdapterError):
-    """It was made for another base model, tokenizer or embedder than the one that would serve it."""
+    """It was made for another base model, tokenizer or embedder than what would serve it."""
 
     def __init__(self, adapter: str, *, what: str, expected: str, found: str) -> None:
         self.expected = expected

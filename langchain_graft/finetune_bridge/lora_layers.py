@@ -36,7 +36,7 @@ class LoraLayers:
     the low-rank product to what the layer gives. Which adapter answers is said per forward, by
     `serving`, for the thread that runs it, so that nothing of a request is shared between threads.
     Rows of several adapters take two products a layer as well: their matrices lie side by side, and
-    each row keeps the ranks of its own (Sheng et al., S-LoRA, arXiv 2311.03285, do it by gathering).
+    each row keeps the ranks of its own (S-LoRA, Sheng et al., arXiv 2311.03285, gathers them).
 
     `add` and `remove` may run while others compute: a forward has the adapters that there were when
     `serving` was entered.

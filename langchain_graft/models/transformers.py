@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -18,8 +18,9 @@ from langchain_core.runnables.config import run_in_executor
 from langchain_graft.errors import ContextTooLongError, MissingExtraError, ModelError
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.models.model_tokenizer import ModelTokenizer
+from langchain_graft.models.reply import Mask, Piece, Reply, Sampling
+from langchain_graft.models.reply_batch import Computing, ReplyBatch
 from langchain_graft.models.slots import Slots
-from langchain_graft.models.token_loop import Mask, Piece, Sampling, TokenLoop
 from langchain_graft.models.token_scores import (
     Row,
     batches,
@@ -37,14 +38,19 @@ except ImportError as error:
     raise MissingExtraError("hf") from error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        Callable,
+        Generator,
+        Hashable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from langchain_graft.models.pull import OnProgress
 
 T = TypeVar("T")
-Around = Callable[[], AbstractContextManager[object]]
-"""Makes the context in which one forward runs, in the engine's own thread."""
-
 CONTEXT_TOKENS = 4096
 WAITING_PER_SLOT = 64
 
@@ -65,13 +71,17 @@ class TransformersSettings:
     threads: int | None = None
     """Threads that compute on a processor; None: one less than torch would take, 1 at least. They
     wait for each other: where others keep the cores busy, one thread is several times as fast."""
-    parallel: int = 4
-    """Replies that are under way at once, token by token in turn; others wait in a line."""
+    parallel: int = 16
+    """Replies that are computed together, a token of each in one forward; others wait in a line."""
+    prefix_tokens: int = 4096
+    """Tokens of ended replies whose states are kept, so that a prompt that begins alike is read
+    from where it differs: 24 kB a token with smollm2-135m in bfloat16. 0: none."""
     timeout_seconds: float = 600.0
     """Most time in that line."""
 
     def __post_init__(self) -> None:
         least = {"context_tokens": 2, "batch_tokens": 1, "threads": 1, "parallel": 1}
+        least["prefix_tokens"] = 0
         for name, fewest in least.items():
             value = getattr(self, name)
             if value is not None and value < fewest:
@@ -92,15 +102,14 @@ class TransformersSettings:
 class TransformersEngine:
     """A causal language model of transformers, its tokenizer, and the thread that runs it.
 
-    Every forward runs in one thread of the engine's own, one after the other; a reply is a row of
-    them, each asked for by whoever reads it, so that replies take turns and one that is not read
-    costs nothing. May be used by any number of threads and event loops at once. It is a
-    `TokenScorer`.
+    Every forward runs in one thread of the engine's own, one after the other. Replies that are
+    under way share them, so that each forward gives all of them a token; a reply that is not read
+    stands still after 16 tokens. May be used by any number of threads and event loops at once. It
+    is a `TokenScorer`.
 
-    Whatever has to hold during a forward, such as which adapter answers, is given to `generate`,
-    `agenerate`, `logprobs` and `next_logprobs` as `around`: it makes a context that is entered in
-    the engine's thread before each forward of that call and left after it. What changes the model
-    itself goes through `run`.
+    A model may be computed in several variants, such as with one adapter or another: what is given
+    as `variant` to a method is handed to `computing`, which makes the context of each forward, in
+    the engine's thread. What changes the model itself goes through `run`.
 
     Make one with `TransformersEngine.load`, or share one with `shared_engine`.
 
@@ -142,6 +151,13 @@ class TransformersEngine:
             thread_name_prefix="graft-transformers",
             initializer=partial(compute_with, threads),
         )
+        self._batch = ReplyBatch(
+            self.model,
+            batch_tokens=self.settings.batch_tokens,
+            prefix_tokens=self.settings.prefix_tokens,
+        )
+        self._pumping = False
+        self._pump_lock = threading.Lock()
         self._grammars: Any = None
         self._head_is_plain = self.run(partial(head_is_plain, self.model)).result()
 
@@ -178,12 +194,20 @@ class TransformersEngine:
         )
         return cls(model, tokenizer, name=weights.name, digest=digest, settings=chosen)
 
-    def run(self, work: Callable[[], T], around: Around = nullcontext) -> Future[T]:
+    @property
+    def computing(self) -> Computing:
+        """What variants mean: makes the context of each forward; set by whoever brings them."""
+        return self._batch.computing
+
+    @computing.setter
+    def computing(self, computing: Computing) -> None:
+        self._batch.computing = computing
+
+    def run(self, work: Callable[[], T]) -> Future[T]:
         """Do something in the engine's thread, between two forwards.
 
         Args:
             work: Runs in inference mode, which ends with it.
-            around: Makes the context in which it runs.
 
         Raises:
             ModelError: This process was forked from the one that made the engine.
@@ -193,7 +217,7 @@ class TransformersEngine:
             raise ModelError(msg)
 
         def run() -> T:
-            with torch.inference_mode(), around():
+            with torch.inference_mode():
                 return work()
 
         return self._thread.submit(run)
@@ -204,7 +228,7 @@ class TransformersEngine:
         sampling: Sampling | None = None,
         *,
         grammar: Mapping[str, Any] | None = None,
-        around: Around = nullcontext,
+        variant: Hashable = None,
     ) -> Generator[Piece, None, None]:
         """A reply, token by token; closing the generator stops it after the current token.
 
@@ -212,22 +236,28 @@ class TransformersEngine:
             prompt: Token ids.
             sampling: How tokens are chosen.
             grammar: What the reply follows: `{"json_schema": dict}` or `{"grammar": gbnf}`.
-            around: Makes the context of each forward.
+            variant: What the model is computed with, for `computing`.
 
         Raises:
             ContextTooLongError: The prompt does not fit.
             ModelError: No reply could begin within `timeout_seconds`.
             ValueError: The prompt is empty, or the grammar can not be compiled.
         """
-        loop = self._loop(prompt, sampling, grammar)
+        reply = self._reply(prompt, sampling, grammar, variant)
+        pieces: SimpleQueue[Piece | Exception] = SimpleQueue()
         place = self._slots.take()
         try:
             with self._told_when_busy():
                 place.result(self.settings.timeout_seconds)
-            while not loop.finished:
-                if piece := self.run(loop.step, around).result():
-                    yield piece
+            self._begin(reply.to(pieces.put))
+            finished = False
+            while not finished:
+                piece = self._taken(reply, pieces.get())
+                finished = piece.finish_reason is not None
+                yield piece
         finally:
+            reply.close()
+            self._pump()
             self._slots.give_up(place)
 
     async def agenerate(
@@ -236,26 +266,38 @@ class TransformersEngine:
         sampling: Sampling | None = None,
         *,
         grammar: Mapping[str, Any] | None = None,
-        around: Around = nullcontext,
+        variant: Hashable = None,
     ) -> AsyncGenerator[Piece, None]:
         """Like `generate`; a task that is cancelled stops it after the current token."""
-        loop = await run_in_executor(compute_pool(), self._loop, prompt, sampling, grammar)
+        made = partial(self._reply, prompt, sampling, grammar, variant)
+        reply = await run_in_executor(compute_pool(), made)
+        pieces: asyncio.Queue[Piece | Exception] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
         place = self._slots.take()
         try:
             with self._told_when_busy():
                 await asyncio.wait_for(asyncio.wrap_future(place), self.settings.timeout_seconds)
-            while not loop.finished:
-                if piece := await asyncio.wrap_future(self.run(loop.step, around)):
-                    yield piece
+            self._begin(reply.to(partial(_put_soon, loop, pieces)))
+            finished = False
+            while not finished:
+                piece = self._taken(reply, await pieces.get())
+                finished = piece.finish_reason is not None
+                yield piece
         finally:
+            reply.close()
+            self._pump()
             self._slots.give_up(place)
+
+    def forget(self, variant: Hashable) -> None:
+        """Drop what is kept of ended replies of a variant; in the engine's thread (`run`)."""
+        self._batch.forget(variant)
 
     def logprobs(
         self,
         prompts: Sequence[str],
         continuations: Sequence[str],
         *,
-        around: Around = nullcontext,
+        variant: Hashable = None,
     ) -> list[np.ndarray]:
         """Natural logarithm of the probability of each token of each continuation.
 
@@ -266,7 +308,7 @@ class TransformersEngine:
         Args:
             prompts: What stands before; one per continuation.
             continuations: What is scored; may be empty.
-            around: Makes the context of each forward.
+            variant: What the model is computed with, for `computing`.
 
         Returns:
             One `float32[tokens of that continuation]` each. A model in bfloat16 gives those of
@@ -287,19 +329,19 @@ class TransformersEngine:
             for begin, end, first in score_windows(len(row), len(before), self.context_tokens):
                 rows.append((row[begin:end], range(first - begin - 1, end - begin - 1)))
                 places.append((n, slice(first - len(before), end - len(before))))
-        for (n, place), values in zip(places, self._score(rows, None, around), strict=True):
+        for (n, place), values in zip(places, self._score(rows, None, variant), strict=True):
             found[n][place] = values[:, 0]
         return found
 
     def next_logprobs(
-        self, prompts: Sequence[str], token_ids: Sequence[int], *, around: Around = nullcontext
+        self, prompts: Sequence[str], token_ids: Sequence[int], *, variant: Hashable = None
     ) -> np.ndarray:
         """Natural logarithm of the probability that each prompt goes on with each token.
 
         Args:
             prompts: Tokenised as in `logprobs`.
             token_ids: Of the model's vocabulary.
-            around: Makes the context of each forward.
+            variant: What the model is computed with, for `computing`.
 
         Returns:
             `float32[prompts, token_ids]`.
@@ -320,7 +362,7 @@ class TransformersEngine:
             rows.append((ids, range(len(ids) - 1, len(ids))))
         values = np.zeros((len(rows), len(token_ids)), dtype=np.float32)
         if len(token_ids):
-            for n, some in enumerate(self._score(rows, token_ids, around)):
+            for n, some in enumerate(self._score(rows, token_ids, variant)):
                 values[n] = some[0]
         return values
 
@@ -329,33 +371,62 @@ class TransformersEngine:
         return self.tokenizer.spans(text)
 
     def _score(
-        self, rows: Sequence[Row], token_ids: Sequence[int] | None, around: Around
+        self, rows: Sequence[Row], token_ids: Sequence[int] | None, variant: Hashable
     ) -> list[np.ndarray]:
+        def score(some: list[Row]) -> list[np.ndarray]:
+            with self.computing([variant]):
+                return score_batch(self.model, some, token_ids, plain_head=self._head_is_plain)
+
         found: dict[int, np.ndarray] = {}
         for batch in batches(rows, self.settings.batch_tokens):
-            work = partial(
-                score_batch,
-                self.model,
-                [rows[n] for n in batch],
-                token_ids,
-                plain_head=self._head_is_plain,
-            )
-            found.update(zip(batch, self.run(work, around).result(), strict=True))
+            work = partial(score, [rows[n] for n in batch])
+            found.update(zip(batch, self.run(work).result(), strict=True))
         return [found[n] for n in range(len(rows))]
 
-    def _loop(
-        self, prompt: Sequence[int], sampling: Sampling | None, grammar: Mapping[str, Any] | None
-    ) -> TokenLoop:
-        return TokenLoop(
-            self.model,
+    def _reply(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling | None,
+        grammar: Mapping[str, Any] | None,
+        variant: Hashable,
+    ) -> Reply:
+        return Reply(
+            prompt,
+            sampling or Sampling(),
             decode=self.tokenizer.decode,
             ends=self.ends,
-            prompt=prompt,
-            sampling=sampling or Sampling(),
             context_tokens=self.context_tokens,
-            batch_tokens=self.settings.batch_tokens,
             mask=self._mask(grammar) if grammar else None,
+            variant=variant,
         )
+
+    def _begin(self, reply: Reply) -> None:
+        self._batch.add(reply)
+        self._pump()
+
+    def _taken(self, reply: Reply, piece: Piece | Exception) -> Piece:
+        if isinstance(piece, Exception):
+            raise piece
+        waited = reply.is_ahead
+        reply.seen()
+        if waited:
+            self._pump()
+        return piece
+
+    def _pump(self) -> None:
+        """See to it that rounds go on as long as there is work for them."""
+        with self._pump_lock:
+            if not self._pumping and self._batch.has_work:
+                self._pumping = True
+                self.run(self._round)
+
+    def _round(self) -> None:
+        """One round, then the next one: what others do in this thread is done in between."""
+        self._batch.round()
+        with self._pump_lock:
+            self._pumping = self._batch.has_work
+            if self._pumping:
+                self.run(self._round)
 
     def _mask(self, grammar: Mapping[str, Any]) -> Mask:
         from langchain_graft.models.grammar import GrammarCompiler  # noqa: PLC0415
@@ -401,6 +472,13 @@ def shared_engine(
         if engine is None:
             engine = _engines[key] = TransformersEngine.of_weights(weights, settings)
         return engine
+
+
+def _put_soon(
+    loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[Piece | Exception], piece: Any
+) -> None:
+    with suppress(RuntimeError):  # the loop was closed: nobody reads
+        loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
 
 def _vocabulary(model: Any) -> int:

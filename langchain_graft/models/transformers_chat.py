@@ -17,8 +17,8 @@ from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, Field, model_validator
 
 from langchain_graft.models.compute import compute_pool
+from langchain_graft.models.reply import Piece, Sampling
 from langchain_graft.models.structured import create_json_output
-from langchain_graft.models.token_loop import Piece, Sampling
 from langchain_graft.models.transformers import TransformersEngine
 
 if TYPE_CHECKING:

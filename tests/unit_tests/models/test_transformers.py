@@ -23,7 +23,7 @@ from langchain_graft.models import (
     transformers_weights,
 )
 from langchain_graft.models.model_folder import loading
-from langchain_graft.models.token_loop import Sampling, choose_token
+from langchain_graft.models.reply import TOKENS_AHEAD, Sampling, choose_token
 from langchain_graft.models.transformers import shared_engine
 
 TEXTS = ["The Lisa", "苹果电脑 and Lisa", "a", "Zebras, Macintosh computers and 苹果 of 1983. " * 2]
@@ -145,7 +145,7 @@ def forced(engine, monkeypatch, tokens):
     """The engine's model says these tokens, one after the other."""
     said = iter(tokens)
     monkeypatch.setattr(
-        "langchain_graft.models.token_loop.choose_token", lambda *_: next(said), raising=True
+        "langchain_graft.models.reply.choose_token", lambda *_: next(said), raising=True
     )
     return engine
 
@@ -192,64 +192,79 @@ async def test_a_prompt_that_does_not_fit_is_refused(tiny_engine, reply):
         tiny_engine.next_logprobs(["xyz 苹果 " * 60], [1])
 
 
-def counted():
-    """An `around` that counts forwards, and in which threads they ran."""
-    seen = []
+@pytest.fixture
+def forwards(tiny_engine, monkeypatch):
+    """The variants of each forward, and the threads in which they ran."""
+    seen, threads = [], set()
 
     @contextmanager
-    def around():
-        seen.append(threading.current_thread().name)
+    def computing(variants):
+        seen.append(list(variants))
+        threads.add(threading.current_thread().name)
         yield
 
-    return around, seen
+    monkeypatch.setattr(tiny_engine, "computing", computing)
+    yield seen
+    assert len(threads) <= 1
+    assert threading.current_thread().name not in threads
 
 
-def test_closing_stops_the_model(tiny_engine):
-    around, seen = counted()
-    with closing(tiny_engine.generate([5], Sampling(max_tokens=200), around=around)) as pieces:
+def test_closing_stops_the_model(tiny_engine, forwards):
+    with closing(tiny_engine.generate([5], Sampling(max_tokens=200))) as pieces:
         for _ in range(3):
             next(pieces)
-    time.sleep(0.05)
-    assert len(seen) == 3
-    assert len(set(seen)) == 1
-    assert threading.current_thread().name not in seen
+    time.sleep(0.1)
+    assert 3 <= len(forwards) <= 3 + TOKENS_AHEAD + 1
 
 
-async def test_cancelling_stops_the_model(tiny_engine):
-    around, seen = counted()
+def test_a_reply_that_is_not_read_stands_still(tiny_engine, forwards):
+    with closing(tiny_engine.generate([5], Sampling(max_tokens=200))) as unread:
+        next(unread)
+        [*read] = tiny_engine.generate([5], Sampling(max_tokens=60, top_logprobs=0))
+        alone = sum(len(variants) == 1 for variants in forwards)
+        assert alone <= TOKENS_AHEAD + 2  # computed with the other one, and not taken on
+        stood = [next(unread) for _ in range(59)]
+    assert [p.text for p in stood] == [p.text for p in read[1:]]
 
+
+async def test_cancelling_stops_the_model(tiny_engine, forwards):
     async def endless():
-        async for _ in tiny_engine.agenerate([5], Sampling(max_tokens=240), around=around):
+        async for _ in tiny_engine.agenerate([5], Sampling(max_tokens=240)):
             await asyncio.sleep(0.01)
 
     task = asyncio.create_task(endless())
-    while len(seen) < 3:  # noqa: ASYNC110 (it is set in another thread)
+    while len(forwards) < 3:  # noqa: ASYNC110 (it is set in another thread)
         await asyncio.sleep(0.005)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    stopped = len(seen)
+    stopped = len(forwards)
     await asyncio.sleep(0.1)
-    assert len(seen) <= stopped + 1 < 100
+    assert len(forwards) <= stopped + 1 < 100
 
 
-def test_scores_run_within_the_context_too(tiny_engine):
-    around, seen = counted()
-    tiny_engine.logprobs(["a"], ["b"], around=around)
-    tiny_engine.next_logprobs(["a"], [1], around=around)
-    assert len(seen) == 2
+def test_a_variant_reaches_each_forward(tiny_engine, forwards):
+    tiny_engine.logprobs(["a"], ["b"], variant="x")
+    tiny_engine.next_logprobs(["a"], [1], variant="y")
+    list(tiny_engine.generate([5], Sampling(max_tokens=2), variant="z"))
+    assert forwards == [["x"], ["y"], ["z"], ["z"]]
 
 
-def test_an_error_within_the_context_reaches_the_caller_alone(tiny_engine):
+def test_an_error_of_a_variant_reaches_those_who_asked(tiny_engine, monkeypatch):
     @contextmanager
-    def around():
-        msg = "no such adapter"
-        raise LookupError(msg)
+    def computing(variants):
+        if "no" in variants:
+            msg = "no such adapter"
+            raise LookupError(msg)
         yield
 
+    monkeypatch.setattr(tiny_engine, "computing", computing)
     with pytest.raises(LookupError, match="no such adapter"):
-        tiny_engine.logprobs(["a"], ["b"], around=around)
+        tiny_engine.logprobs(["a"], ["b"], variant="no")
+    with pytest.raises(LookupError, match="no such adapter"):
+        list(tiny_engine.generate([5], variant="no"))
     assert len(tiny_engine.logprobs(["a"], ["b"])) == 1
+    assert len(list(tiny_engine.generate([5], Sampling(max_tokens=2)))) == 2
 
 
 def test_many_threads_get_what_one_gets(tiny_engine):

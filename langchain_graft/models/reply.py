@@ -1,4 +1,4 @@
-"""A reply of a causal language model, one token a step."""
+"""A reply of a causal language model, token by token."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from langchain_graft.models.text_stream import TextStream
 
 try:
     import torch
-    from transformers import DynamicCache
 except ImportError as error:
     raise MissingExtraError("hf") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
+
+TOKENS_AHEAD = 16
+"""Tokens of a reply that nobody has read yet, after which it stands still."""
 
 Mask = Any
 """A `models.grammar.GrammarMask`."""
@@ -63,21 +65,20 @@ class Piece:
     """Tokens of the reply so far, its end among them."""
 
 
-class TokenLoop:
-    """A prompt that is read, then goes on token by token; each `step` runs the model once.
+class Reply:
+    """A prompt, and the tokens that it goes on with; it computes nothing.
 
-    Its methods run in the engine's thread. A prompt is read in parts of `batch_tokens`, so that
-    other replies go on meanwhile and the memory that a step takes is bounded.
+    `take` and `fail` are called in the thread that computes, `close`, `wanted` and `seen` by the
+    reader.
 
     Args:
-        model: A causal language model of transformers.
-        decode: Token ids to text, without special tokens.
-        ends: Tokens that end a reply.
         prompt: Token ids, 1 or more.
         sampling: How tokens are chosen.
+        decode: Token ids to text, without special tokens.
+        ends: Tokens that end a reply.
         context_tokens: Most tokens of prompt and reply.
-        batch_tokens: Most tokens of a step.
         mask: A grammar that the reply follows, or None.
+        variant: What the model is computed with for this reply; None: as it is.
 
     Raises:
         ContextTooLongError: The prompt leaves no room for a reply.
@@ -86,15 +87,14 @@ class TokenLoop:
 
     def __init__(  # noqa: PLR0913 (plain arguments of the one caller, the engine)
         self,
-        model: Any,
+        prompt: Sequence[int],
+        sampling: Sampling,
         *,
         decode: Callable[[Sequence[int]], str],
         ends: frozenset[int],
-        prompt: Sequence[int],
-        sampling: Sampling,
         context_tokens: int,
-        batch_tokens: int,
         mask: Mask | None = None,
+        variant: Hashable = None,
     ) -> None:
         if not prompt:
             msg = "A prompt has 1 token or more, not none"
@@ -102,39 +102,66 @@ class TokenLoop:
         room = context_tokens - len(prompt)
         if room < 1:
             raise ContextTooLongError(tokens=len(prompt), limit=context_tokens)
-        self._model, self._decode, self._ends, self._mask = model, decode, ends, mask
+        self.ids, self.variant = list(prompt), variant
+        self.read = 0
+        """How many of `ids` the model has read."""
+        self.finished = self.closed = False
+        self._decode, self._ends, self._mask = decode, ends, mask
         self._sampling = sampling
         self._room = min(room, sampling.max_tokens or room)
-        self._batch_tokens = batch_tokens
-        self._unread = list(prompt)
-        self._cache = DynamicCache(config=model.config)
         self._text = TextStream(decode, sampling.stop)
-        self._random = _generator(sampling.seed, model.device) if sampling.temperature else None
-        self._tokens = 0
-        self.finished = False
+        self._random: torch.Generator | None = None
+        self._tokens = self._seen = 0
+        self._deliver: Callable[[Piece | Exception], object] = lambda _: None
 
-    def step(self) -> Piece | None:
-        """Run the model once: None while the prompt is being read, then a piece of the reply."""
-        part, self._unread = self._unread[: self._batch_tokens], self._unread[self._batch_tokens :]
-        ids = torch.tensor([part], device=self._model.device)
-        found = self._model(ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-        return None if self._unread else self._piece(found.logits[0, -1].float())
+    def to(self, deliver: Callable[[Piece | Exception], object]) -> Reply:
+        """Give each piece, or an error at the end, to a function."""
+        self._deliver = deliver
+        return self
 
-    def _piece(self, logits: torch.Tensor) -> Piece:
+    @property
+    def is_ahead(self) -> bool:
+        """Whether its reader is so far behind that no further token is wanted yet."""
+        return self._tokens - self._seen >= TOKENS_AHEAD
+
+    def seen(self) -> None:
+        """The reader has taken a piece."""
+        self._seen += 1
+
+    def close(self) -> None:
+        """No further token is wanted."""
+        self.closed = True
+
+    def fail(self, error: Exception) -> None:
+        """Tell the reader that there will be no more."""
+        self.finished = True
+        self._deliver(error)
+
+    def take(self, logits: torch.Tensor, likeliest: int | None = None) -> None:
+        """Choose the next token and give its piece to the reader.
+
+        Args:
+            logits: `float32[vocabulary]`, behind all of `ids`.
+            likeliest: The token of the highest, if known.
+        """
         allowed = self._mask.allow(logits) if self._mask else logits
-        token = choose_token(allowed, self._sampling, self._random)
+        if self._sampling.temperature and self._random is None:
+            self._random = _generator(self._sampling.seed, logits.device)
+        known = None if self._mask else likeliest
+        token = choose_token(allowed, self._sampling, self._random, known)
         self._tokens += 1
-        self._unread = [token]
+        self.ids.append(token)
         ended = token in self._ends or bool(self._mask and self._mask.accept(token))
         text = "" if token in self._ends else self._text.push(token)
         ended = ended or self._text.stopped
         self.finished = ended or self._tokens >= self._room
-        return Piece(
+        piece = Piece(
             text=text + self._text.finish() if self.finished else text,
             logprobs=self._logprobs(logits, token),
             finish_reason=("stop" if ended else "length") if self.finished else None,
             output_tokens=self._tokens,
         )
+        self._deliver(piece)
 
     def _logprobs(self, logits: torch.Tensor, token: int) -> list[dict[str, Any]]:
         top = self._sampling.top_logprobs
@@ -150,7 +177,10 @@ class TokenLoop:
 
 
 def choose_token(
-    logits: torch.Tensor, sampling: Sampling, random: torch.Generator | None = None
+    logits: torch.Tensor,
+    sampling: Sampling,
+    random: torch.Generator | None = None,
+    likeliest: int | None = None,
 ) -> int:
     """A token: the likeliest one, or one drawn from the likeliest that hold `top_p` together.
 
@@ -160,9 +190,10 @@ def choose_token(
         logits: `float32[vocabulary]`.
         sampling: Its `temperature` and `top_p`.
         random: Where chance comes from; not used at temperature 0.
+        likeliest: The token of the highest logit, if known.
     """
     if not sampling.temperature:
-        return int(logits.argmax())
+        return int(logits.argmax()) if likeliest is None else likeliest
     chances = (logits / sampling.temperature).softmax(-1)
     ranked, order = chances.sort(descending=True)
     before = ranked.cumsum(-1) - ranked  # the first one is always kept
