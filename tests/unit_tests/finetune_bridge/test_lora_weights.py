@@ -1,0 +1,3 @@
+def test_fixture(make_adapter):
+    folder = make_adapter(use_rslora=True)
+    assert (folder / "adapter_model.safetensors").is_file()
