@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from math import ceil
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ try:
     import numpy as np
     import torch
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
     from sentence_transformers.util import batch_to_device
 except ImportError as error:
     raise MissingExtraError("hf") from error
@@ -39,6 +42,10 @@ UNPADDED_TOKENS = 128
 """Most tokens of texts that are read as one sequence, such as a question and its rewrites:
 attention grows with the square."""
 _CHARACTERS_PER_TOKEN = 4
+
+Around = Callable[[], AbstractContextManager[object]]
+"""What holds while a batch is computed: made anew for each one, entered in the thread that computes
+it."""
 
 
 class SentenceEmbeddings(Embeddings):
@@ -88,13 +95,28 @@ class SentenceEmbeddings(Embeddings):
             return TokenCounter()
         return TokenCounter(tokenizer="tokenizers", path=str(self._folder / "tokenizer.json"))
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Vectors of passages, in the order of the texts."""
-        return self._embed(texts, prompt_name="document")
+    @property
+    def transformer(self) -> torch.nn.Module:
+        """The network that reads the tokens, without the pooling."""
+        first = self._model[0]
+        return first.model if isinstance(first, Transformer) else first
 
-    def embed_queries(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed_documents(
+        self, texts: list[str], *, around: Around = nullcontext
+    ) -> list[list[float]]:
+        """Vectors of passages, in the order of the texts.
+
+        Args:
+            texts: Of any length.
+            around: What holds while a batch is computed; an adapter is put in by it.
+        """
+        return self._embed(texts, prompt_name="document", around=around)
+
+    def embed_queries(
+        self, texts: Sequence[str], *, around: Around = nullcontext
+    ) -> list[list[float]]:
         """Vectors of queries, in one batch."""
-        return self._embed(texts, prompt_name="query")
+        return self._embed(texts, prompt_name="query", around=around)
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of one query."""
@@ -108,10 +130,14 @@ class SentenceEmbeddings(Embeddings):
         """Like `embed_query`, off the event loop."""
         return await run_in_executor(compute_pool(), self.embed_query, text)
 
-    def _embed(self, texts: Sequence[str], *, prompt_name: str) -> list[list[float]]:
+    def _embed(
+        self, texts: Sequence[str], *, prompt_name: str, around: Around
+    ) -> list[list[float]]:
         prompt = self._model.prompts.get(prompt_name) or ""
         windows = [self._windows(text) for text in texts]
-        vectors = iter(self._encode([window for some in windows for window in some], prompt))
+        vectors = iter(
+            self._encode([window for some in windows for window in some], prompt, around)
+        )
         return [_unit(np.mean([next(vectors) for _ in some], axis=0)) for some in windows]
 
     def _windows(self, text: str) -> list[str]:
@@ -127,24 +153,24 @@ class SentenceEmbeddings(Embeddings):
         windows = token_windows(offsets, self.max_tokens)
         return [text[offsets[start][0] : offsets[end - 1][1]] for start, end in windows]
 
-    def _encode(self, texts: list[str], prompt: str) -> np.ndarray:
+    def _encode(self, texts: list[str], prompt: str, around: Around) -> np.ndarray:
         """Vectors `float32[texts, dimension]`; texts of like length share a batch."""
         dimension = self._model.get_embedding_dimension() or 0
         vectors = np.empty((len(texts), dimension), dtype=np.float32)
         batches = list(self._batches(texts))
         parts = [[texts[n] for n in batch] for batch in batches]
         workers = _workers(self._device)
-        found = workers.map(lambda part: self._forward(part, prompt), parts)
+        found = workers.map(lambda part: self._forward(part, prompt, around), parts)
         for batch, some in zip(batches, found, strict=True):
             vectors[batch] = some[:, :dimension]
         return vectors
 
-    def _forward(self, texts: list[str], prompt: str) -> np.ndarray:
+    def _forward(self, texts: list[str], prompt: str, around: Around) -> np.ndarray:
         with self._tokenizing:  # a fast tokenizer is not to be entered twice
             features = self._model.preprocess(texts, prompt=prompt)
         if self._unpads and len(texts) > 1 and features["attention_mask"].sum() <= UNPADDED_TOKENS:
             features = unpadded(features)
-        with torch.inference_mode():
+        with around(), torch.inference_mode():
             found = self._model(batch_to_device(features, self._model.device))
             vectors: np.ndarray = found["sentence_embedding"].float().cpu().numpy()
         return vectors
