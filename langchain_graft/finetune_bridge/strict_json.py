@@ -6,7 +6,7 @@ import json
 from typing import Any, NoReturn
 
 
-def parse_json(data: bytes | str, *, what: str) -> dict[str, Any]:
+def parse_json(data: bytes | bytearray | str, *, what: str) -> dict[str, Any]:
     """The object that a text holds.
 
     Args:
@@ -18,7 +18,7 @@ def parse_json(data: bytes | str, *, what: str) -> dict[str, Any]:
             too deeply.
     """
     try:
-        text = data.decode() if isinstance(data, bytes) else data
+        text = data if isinstance(data, str) else data.decode()
         values = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except RecursionError as error:
         msg = f"{what} is nested too deeply"
