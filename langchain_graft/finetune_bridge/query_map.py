@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from langchain_graft.errors import AdapterRefusedError, MissingExtraError
+from langchain_graft.errors import MissingExtraError
+from langchain_graft.finetune_bridge.adapter_config import QUERY_MAP
+from langchain_graft.finetune_bridge.adapter_folder import (
+    CONFIG,
+    WEIGHTS,
+    read_file,
+    refused,
+    sha256_of,
+)
 from langchain_graft.finetune_bridge.strict_json import parse_json
 
 try:
@@ -24,10 +30,7 @@ if TYPE_CHECKING:
 
     Vectors = np.ndarray | Sequence[Sequence[float]]
 
-PEFT_TYPE = "QUERY_MAP"
-"""Says in `adapter_config.json` what the folder holds; PEFT has nothing of that name."""
 MAX_DIMENSIONS = 65_536
-_CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _MAX_CONFIG_BYTES = 4096
 _MAX_HEADER_BYTES = 4096
 _TINY = 1e-12
@@ -68,9 +71,9 @@ class QueryMap:
         """Write it as an adapter's folder, which a store takes."""
         folder.mkdir(parents=True, exist_ok=True)
         dimensions, rank = self.u.shape
-        config = {"peft_type": PEFT_TYPE, "dimensions": dimensions, "rank": rank}
-        (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        (folder / _WEIGHTS).write_bytes(save({"u": self.u, "v": self.v}))
+        config = {"peft_type": QUERY_MAP, "dimensions": dimensions, "rank": rank}
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (folder / WEIGHTS).write_bytes(save({"u": self.u, "v": self.v}))
 
     @classmethod
     def fit(
@@ -119,13 +122,12 @@ def read_query_map(folder: Path, *, expected: Mapping[str, str] | None = None) -
             the sizes that the configuration says.
     """
     try:
-        config = _bytes(folder / _CONFIG, _MAX_CONFIG_BYTES, expected)
-        shape = _shape(parse_json(config, what=_CONFIG))
+        config = _bytes(folder / CONFIG, _MAX_CONFIG_BYTES, expected)
+        shape = _shape(parse_json(config, what=CONFIG))
         limit = 2 * 4 * shape[0] * shape[1] + _MAX_HEADER_BYTES
-        return _of_arrays(load(_bytes(folder / _WEIGHTS, limit, expected)), shape)
-    except (OSError, ValueError, SafetensorError) as error:
-        msg = f"{str(folder)!r} is no query map that may be loaded: {error}. Fit it again"
-        raise AdapterRefusedError(msg, adapter=folder.name) from error
+        return _of_arrays(load(_bytes(folder / WEIGHTS, limit, expected)), shape)
+    except (ValueError, SafetensorError) as error:
+        raise refused(folder, f"it is no query map: {error}") from error
 
 
 def _of_arrays(arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> QueryMap:
@@ -137,21 +139,12 @@ def _of_arrays(arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> Quer
 
 
 def _bytes(path: Path, limit: int, expected: Mapping[str, str] | None) -> bytes:
-    """A plain file's content, read once, so that what is checked is what is used."""
-    with open(path, "rb", opener=_without_links) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        msg = f"{path.name} has more than {limit} bytes"
-        raise ValueError(msg)
-    found = hashlib.sha256(data).hexdigest()
-    if expected is not None and expected.get(path.name) != found:
-        msg = f"{path.name} has the sha256 {found}, expected {expected.get(path.name)!r}"
+    """A file's content, read once, so that what is checked is what is used."""
+    data = bytes(read_file(path, max_bytes=limit))
+    if expected is not None and expected.get(path.name) != sha256_of(data):
+        msg = f"the sha256 of {path.name} is {sha256_of(data)}, not {expected.get(path.name)!r}"
         raise ValueError(msg)
     return data
-
-
-def _without_links(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def _shape(config: Mapping[str, object]) -> tuple[int, int]:
@@ -160,8 +153,8 @@ def _shape(config: Mapping[str, object]) -> tuple[int, int]:
     Raises:
         ValueError: It says something else as well, or they are out of range.
     """
-    if config.keys() != {"peft_type", "dimensions", "rank"} or config["peft_type"] != PEFT_TYPE:
-        msg = f"{_CONFIG} has 'peft_type': {PEFT_TYPE!r}, 'dimensions', 'rank', and nothing else"
+    if config.keys() != {"peft_type", "dimensions", "rank"} or config["peft_type"] != QUERY_MAP:
+        msg = f"{CONFIG} has 'peft_type': {QUERY_MAP!r}, 'dimensions', 'rank', and nothing else"
         raise ValueError(msg)
     dimensions, rank = config["dimensions"], config["rank"]
     if type(dimensions) is int and type(rank) is int and 1 <= rank <= dimensions <= MAX_DIMENSIONS:
