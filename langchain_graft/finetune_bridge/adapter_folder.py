@@ -31,6 +31,7 @@ MANIFEST = "manifest.json"
 MAX_BYTES = 4 << 30
 """The most that an adapter's matrices may take; a caller can say another number."""
 _MAX_JSON_BYTES = 8 << 20
+_CHUNK_BYTES = 4 << 20
 _TOLD_ONLY = (".gitattributes", "LICENSE", "LICENSE.txt", "README.md")
 """What hubs lay beside an adapter; it is neither read nor kept."""
 _RUNS = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth", ".py", ".pyc", ".so")
@@ -141,6 +142,26 @@ def read_file(path: Path, *, max_bytes: int) -> bytearray:
     """
     with _opened(path, max_bytes) as (file, size):
         return _read(path, file, size)
+
+
+def copy_file(source: Path, target: Path, *, max_bytes: int) -> str:
+    """Copy a regular file, as `read_file` would read it, onto the disk.
+
+    Returns:
+        The sha256 of what was written.
+
+    Raises:
+        AdapterRefusedError: As of `read_file`.
+    """
+    digest = hashlib.sha256()
+    with target.open("xb") as copy, _opened(source, max_bytes) as (file, size):
+        for start in range(0, size, _CHUNK_BYTES):
+            part = _read(source, file, min(_CHUNK_BYTES, size - start))
+            digest.update(part)
+            copy.write(part)
+        copy.flush()
+        os.fsync(copy.fileno())
+    return digest.hexdigest()
 
 
 def sha256_of(data: bytes | bytearray) -> str:
