@@ -11,7 +11,11 @@ __all__ = [
     "AdapterManifest",
     "AdapterRef",
     "AdapterStore",
+    "Fleet",
+    "FleetChatModel",
+    "Promotion",
     "QueryMap",
+    "VllmReplica",
 ]
 
 if TYPE_CHECKING:
@@ -21,7 +25,10 @@ if TYPE_CHECKING:
     from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest
     from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
     from langchain_graft.finetune_bridge.adapter_store import AdapterStore
+    from langchain_graft.finetune_bridge.fleet import Fleet, Promotion
+    from langchain_graft.finetune_bridge.fleet_chat import FleetChatModel
     from langchain_graft.finetune_bridge.query_map import QueryMap
+    from langchain_graft.finetune_bridge.vllm_replica import VllmReplica
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -32,6 +39,10 @@ else:
             "AdapterManifest": "adapter_manifest",
             "AdapterRef": "adapter_ref",
             "AdapterStore": "adapter_store",
+            "Fleet": "fleet",
+            "FleetChatModel": "fleet_chat",
+            "Promotion": "fleet",
             "QueryMap": "query_map",
+            "VllmReplica": "vllm_replica",
         },
     )
