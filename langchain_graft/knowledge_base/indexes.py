@@ -7,6 +7,7 @@ import re
 import shutil
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -19,11 +20,11 @@ from langchain_graft.retrievers.bm25 import BM25Index
 from langchain_graft.retrievers.vector import VectorIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from langchain_core.embeddings import Embeddings
 
-    from langchain_graft.knowledge_base.journal import ChunkRecord, Journal
+    from langchain_graft.knowledge_base.journal import ChunkRecord
 
 Kind = Literal["vector", "bm25"]
 IndexT = TypeVar("IndexT", VectorIndex, BM25Index)
@@ -127,19 +128,21 @@ def build_generation(
     target: Path,
     *,
     base: Path | None,
-    journal: Journal,
+    kept: set[str],
+    came: Iterable[ChunkRecord],
     embeddings: Embeddings,
     on_indexed: Callable[[int], None],
 ) -> int:
-    """Write the indexes of the next generation: the last one's, less what left, plus what came.
+    """Write the indexes of the next generation: an earlier one's, less what left, plus what came.
 
     They are written beside their place and moved there when they are whole. Chunks come in the
     order of their source and place in it, so that the same documents give the same indexes.
 
     Args:
         target: Where they will lie.
-        base: The last generation's folder; None: there is none.
-        journal: Tells what is `embedded`, `indexed` and `removed`.
+        base: The earlier generation's folder; None: there is none.
+        kept: Ids of the chunks that stay as they are there.
+        came: The others, with their vectors.
         embeddings: The embedder.
         on_indexed: Told the number of chunks after each batch.
 
@@ -147,7 +150,7 @@ def build_generation(
         How many chunks it holds.
 
     Raises:
-        StaleIndexError: The last generation does not hold what the journal says, or is damaged.
+        StaleIndexError: The earlier generation does not hold what it should, or is damaged.
         KnowledgeBaseError: The folder can not be written.
     """
     building = target.with_name(target.name + ".building")
@@ -158,14 +161,14 @@ def build_generation(
         building.mkdir(parents=True, exist_ok=True)
     indexes = Indexes(building, embeddings, base=base)
     try:
-        kept = journal.ids("indexed")
         with _told(target, base):
             _drop_and_check(indexes, kept)
-        for batch in _embedded(journal):
+        expected = len(kept)
+        for batch in _batches(came):
             with _told(target, base):
                 _add(indexes, batch)
+            expected += len(batch)
             on_indexed(len(batch))
-        expected = len(kept) + journal.count("embedded")
         if not len(indexes.vector) == len(indexes.bm25) == expected:
             msg = f"{len(indexes.vector)} vectors, {len(indexes.bm25)} texts, {expected} chunks"
             raise StaleIndexError(msg)
@@ -233,11 +236,26 @@ def _drop_and_check(indexes: Indexes, kept: set[str]) -> None:
         index.delete(there - kept)
 
 
-def _embedded(journal: Journal) -> Iterator[list[ChunkRecord]]:
-    after = ("", -1)
-    while batch := journal.embedded(after, _BATCH):
+def holds(folder: Path, embeddings: Embeddings, ids: set[str]) -> bool:
+    """Whether both indexes of a generation have these chunks and no other ones.
+
+    Raises:
+        StaleIndexError: They are damaged or gone.
+        DigestMismatchError: The vectors are another embedder's.
+    """
+    indexes = Indexes(folder, embeddings, base=folder)
+    try:
+        both: list[VectorIndex | BM25Index] = [indexes.open("vector"), indexes.open("bm25")]
+        with _told(folder, folder):
+            return all(index.ids() == ids for index in both)
+    finally:
+        indexes.close()
+
+
+def _batches(chunks: Iterable[ChunkRecord]) -> Iterator[list[ChunkRecord]]:
+    left = iter(chunks)
+    while batch := list(islice(left, _BATCH)):
         yield batch
-        after = (batch[-1].source_id, batch[-1].ordinal)
 
 
 def _add(indexes: Indexes, chunks: list[ChunkRecord]) -> None:

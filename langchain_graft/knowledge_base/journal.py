@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS chunks(
     embedded_text TEXT NOT NULL,
     metadata TEXT NOT NULL,         -- JSON
     state TEXT NOT NULL,            -- 'pending', 'embedded', 'indexed', 'removed'
-    vector BLOB                     -- float32, kept from 'embedded' to 'indexed'
+    vector BLOB,                    -- float32, kept from 'embedded' to 'indexed'
+    generation INTEGER NOT NULL DEFAULT 0 -- the first that has it
 );
 CREATE INDEX IF NOT EXISTS chunks_of_source ON chunks(source_id);
 CREATE INDEX IF NOT EXISTS chunks_in_work ON chunks(state) WHERE state <> 'indexed';
@@ -44,7 +45,9 @@ CREATE INDEX IF NOT EXISTS chunks_in_work ON chunks(state) WHERE state <> 'index
 _COLUMNS = "id, source_id, ordinal, text, embedded_text, metadata, vector"
 # SQLite uses `chunks_in_work` where a query says its condition in the same words.
 _COUNT = "SELECT count(*) FROM chunks WHERE state <> 'indexed' AND state = ?"
+_SINCE = "(state IN ('pending', 'embedded') OR (state = 'indexed' AND generation > ?))"
 _DELETE_REMOVED = "DELETE FROM chunks WHERE state <> 'indexed' AND state = 'removed'"
+_ADD_GENERATION = "ALTER TABLE chunks ADD COLUMN generation INTEGER NOT NULL DEFAULT 0"
 _TIMEOUT_SECONDS = 30.0
 
 _PASSING = frozenset(
@@ -205,13 +208,38 @@ class Journal:
         query = f"SELECT id FROM chunks WHERE state IN ({marks})"  # noqa: S608
         return {row[0] for row in self._database.execute(query, states)}
 
-    def finish(self, generation: int) -> None:
-        """A generation was published: `embedded` chunks are in it, `removed` ones are not."""
+    def kept_ids(self, generation: int) -> set[str]:
+        """Ids of all chunks that have not changed since a generation was the current one."""
+        query = "SELECT id FROM chunks WHERE state = 'indexed' AND generation <= ?"
+        return {row[0] for row in self._database.execute(query, (generation,))}
+
+    def since(self, generation: int) -> Iterator[ChunkRecord]:
+        """All chunks that came later than a generation, or are on their way; -1: all there are.
+
+        In the order of source and place.
+        """
+        query = f"SELECT {_COLUMNS} FROM chunks WHERE {_SINCE} ORDER BY source_id, ordinal"  # noqa: S608
+        return map(_chunk, self._database.execute(query, (generation,)))
+
+    def count_since(self, generation: int) -> int:
+        """Number of chunks that `since` gives."""
+        found = self._one(f"SELECT count(*) FROM chunks WHERE {_SINCE}", generation)  # noqa: S608
+        return int(found[0]) if found else 0
+
+    def finish(self, generation: int, *, also_pending: bool = False) -> None:
+        """A generation was published: `embedded` chunks are in it, `removed` ones are not.
+
+        Args:
+            generation: Its number.
+            also_pending: `pending` chunks are in it too.
+        """
+        came = "state <> 'indexed'" + ("" if also_pending else " AND state = 'embedded'")
         with self.transaction():
             self._database.execute(_DELETE_REMOVED)
             self._database.execute(
-                "UPDATE chunks SET state = 'indexed', vector = NULL "
-                "WHERE state <> 'indexed' AND state = 'embedded'"
+                "UPDATE chunks SET state = 'indexed', vector = NULL, generation = ? "  # noqa: S608
+                f"WHERE {came}",
+                (generation,),
             )
             self._database.execute(
                 "INSERT OR REPLACE INTO meta VALUES ('generation', ?)", (str(generation),)
@@ -251,7 +279,8 @@ class Journal:
                 )
                 continue
             self._database.execute(
-                "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?, 'pending', NULL)",
+                "INSERT OR REPLACE INTO chunks (id, source_id, ordinal, text, embedded_text, "
+                "metadata, state) VALUES (?, ?, ?, ?, ?, ?, 'pending')",
                 (
                     chunk.id,
                     source_id,
@@ -304,6 +333,9 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.executescript(_SCHEMA + graph_journal.SCHEMA)
+            columns = {row[1] for row in database.execute("PRAGMA table_info(chunks)")}
+            if "generation" not in columns:  # of a time without releases
+                database.execute(_ADD_GENERATION)
     except sqlite3.Error:
         database.close()
         raise

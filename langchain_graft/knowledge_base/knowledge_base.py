@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
 from langchain_graft.errors import DigestMismatchError, KnowledgeBaseError
+from langchain_graft.knowledge_base.embedders import Embedders
 from langchain_graft.knowledge_base.indexes import Kind
 from langchain_graft.knowledge_base.ingest import Ingestion
 from langchain_graft.knowledge_base.journal import Journal
@@ -15,6 +16,7 @@ from langchain_graft.knowledge_base.live import LiveIndex, LiveIndexes
 from langchain_graft.knowledge_base.lock import writing
 from langchain_graft.knowledge_base.manifest import GRAPH, JOURNAL, NAME, Manifest, read_manifest
 from langchain_graft.knowledge_base.reading import Chunker
+from langchain_graft.knowledge_base.release import current_release, list_releases, read_release
 from langchain_graft.knowledge_base.settings import IngestSettings
 from langchain_graft.knowledge_base.sources import (
     beir_root,
@@ -32,13 +34,15 @@ from langchain_graft.retrievers.fusion_retriever import FusionRetriever
 from langchain_graft.retrievers.index import DEFAULT_K, IndexRetriever
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from langchain_core.document_loaders import BaseLoader
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
 
+    from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
+    from langchain_graft.finetune_bridge.adapter_store import AdapterStore
     from langchain_graft.graph.embedded_store import EmbeddedGraphStore
     from langchain_graft.graph.entity_resolution import Merge
     from langchain_graft.graph.graph_retriever import GraphRetriever
@@ -50,6 +54,10 @@ if TYPE_CHECKING:
         GraphReport,
     )
     from langchain_graft.knowledge_base.ingest_report import IngestReport
+    from langchain_graft.knowledge_base.promotion import Candidate
+    from langchain_graft.knowledge_base.reembedding import ReembedEstimate
+    from langchain_graft.knowledge_base.release import Release
+    from langchain_graft.knowledge_base.releases import Releases
     from langchain_graft.models.pull import OnProgress
     from langchain_graft.retrievers.filters import Filter
     from langchain_graft.retrievers.weakness import Weakness
@@ -71,10 +79,12 @@ class KnowledgeBase:
 
     def __init__(self, folder: Path, embeddings: Embeddings) -> None:
         self.folder = folder
-        self.embeddings = embeddings
-        self._live = LiveIndexes(folder, embeddings)
+        name = read_manifest(folder).embeddings
+        self._embedders = Embedders(name, embeddings, lambda: self.adapters)
+        self._live = LiveIndexes(folder, self._embedders.serving)
         self._lock = threading.Lock()
         self._graph: EmbeddedGraphStore | None = None
+        self._adapters: AdapterStore | None = None
 
     @classmethod
     def create(
@@ -136,7 +146,7 @@ class KnowledgeBase:
 
         Args:
             folder: Where it lies.
-            embeddings: Its embedder, when it was made with an object.
+            embeddings: Its embedder, without an adapter, when it was made with an object.
             on_progress: Told about a model's download.
 
         Raises:
@@ -150,14 +160,20 @@ class KnowledgeBase:
             msg = f"{str(folder)!r} was made with an embedder object: open it with embeddings=..."
             raise KnowledgeBaseError(msg)
         embedder = _embedder(embeddings or str(manifest.embeddings), on_progress)
-        if (found := embeddings_digest(embedder)) != manifest.embeddings_digest:
-            raise DigestMismatchError(str(folder), expected=found, found=manifest.embeddings_digest)
-        return cls(folder, embedder)
+        found, needed = embeddings_digest(embedder), manifest.embeddings_digest
+        if found != needed and not manifest.embeddings_adapter:
+            raise DigestMismatchError(str(folder), expected=found, found=needed)
+        return cls(folder, embedder)  # an adapter is looked at when it is used: one may go back
 
     def close(self) -> None:
         """Close indexes and graph; searches that are under way end first."""
         self._live.close()
         self._close_graph()
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """The embedder of the release that serves."""
+        return self._embedders.serving(read_manifest(self.folder))
 
     def ingest(self, *paths: Path | str, on_progress: OnProgress | None = None) -> IngestReport:
         """Bring the knowledge base up to date with files and folders.
@@ -283,13 +299,20 @@ class KnowledgeBase:
 
     @property
     def graph(self) -> EmbeddedGraphStore:
-        """Its own graph, in `graph.sqlite`; empty until `build_graph` has run."""
+        """Its own graph, in `graph.sqlite`; empty until `build_graph` has run.
+
+        Names of entities are embedded as they were first, whichever release serves.
+        """
         from langchain_graft.graph.embedded_store import EmbeddedGraphStore  # noqa: PLC0415
 
         with self._lock:
             if self._graph is None:
-                self._graph = EmbeddedGraphStore(self.folder / GRAPH, embeddings=self.embeddings)
+                embeddings = self._first_embeddings()
+                self._graph = EmbeddedGraphStore(self.folder / GRAPH, embeddings=embeddings)
             return self._graph
+
+    def _first_embeddings(self) -> Embeddings:
+        return self._embedders.of(read_release(self.folder, 0))
 
     def build_graph(  # noqa: PLR0913  # what the model reads, where it goes, how fast
         self,
@@ -387,12 +410,13 @@ class KnowledgeBase:
 
     def _publish(self, building: GraphBuilding, store: GraphStore | None, name: str) -> None:
         if store is not None:
-            building.publish(store, name=name or type(store).__name__, embeddings=self.embeddings)
+            embeddings = self._first_embeddings()
+            building.publish(store, name=name or type(store).__name__, embeddings=embeddings)
             return
         if not (self.folder / GRAPH).exists():
             self._close_graph()  # what was removed is not written to
         with closing(self.graph) as own:
-            building.publish(own, embeddings=self.embeddings)
+            building.publish(own, embeddings=self._first_embeddings())
 
     def _close_graph(self) -> None:
         with self._lock:
@@ -400,13 +424,118 @@ class KnowledgeBase:
                 self._graph.close()
 
     @property
+    def adapters(self) -> AdapterStore:
+        """Its adapters; those that a release needs can not be removed."""
+        from langchain_graft.knowledge_base.adapters import open_adapters  # noqa: PLC0415
+
+        with self._lock:
+            self._adapters = self._adapters or open_adapters(self.folder)
+            return self._adapters
+
+    @property
+    def release(self) -> Release:
+        """The release that serves; its number is 0 until something is promoted."""
+        return current_release(self.folder)
+
+    def releases(self) -> list[Release]:
+        """All releases, the newest first."""
+        return list_releases(self.folder)
+
+    def promote(  # noqa: PLR0913  # what is promoted, what is told of it
+        self,
+        adapter: AdapterRef | str,
+        *,
+        gate: Callable[[Candidate], str] | None = None,
+        force: bool = False,
+        prompts: Mapping[str, str] | None = None,
+        why: str = "",
+        on_estimate: Callable[[ReembedEstimate], None] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Release:
+        """Make an adapter part of what serves, as the next release.
+
+        An adapter on the embedder that changes the vectors of documents: all chunks are embedded
+        anew, beside the index that serves meanwhile; when this is interrupted, calling it again
+        goes on where it stopped. One that only changes queries, or one of a chat model: nothing is
+        embedded. Then embedder, index and release are exchanged in one step, which readers in other
+        processes see by themselves. What serves already is given back as it is.
+
+        Args:
+            adapter: One of `adapters`: `name@000003`, an alias, or the name alone.
+            gate: Compares the candidate with what serves, says what it found, and raises
+                `GateFailedError` if it should not serve; None: the release says "not checked".
+            force: Make it serve although the gate fails.
+            prompts: Wording that goes with it, by name; None: what the current release has.
+            why: What it is for.
+            on_estimate: Told how much there is to embed, measured on two batches, before the rest;
+                what it raises stops the promotion.
+            on_progress: Told ("embed" | "index", done, total).
+
+        Returns:
+            The release that serves now.
+
+        Raises:
+            AdapterNotFoundError: There is no such adapter.
+            AdapterMismatchError: It was made for another model than is here.
+            GateFailedError: It is not better; nothing was changed.
+            KnowledgeBaseLockedError: Another process is writing.
+        """
+        release = self._releases().promote(
+            adapter,
+            gate=gate,
+            force=force,
+            prompts=prompts,
+            why=why,
+            on_estimate=on_estimate,
+            on_progress=on_progress,
+        )
+        self._let_go()
+        return release
+
+    def rollback(
+        self,
+        *,
+        on_estimate: Callable[[ReembedEstimate], None] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Release:
+        """Make the former release serve again.
+
+        Its index is kept. Documents that came since are embedded by its own embedder, and those
+        that left are taken out, before it serves; when nothing changed, it serves at once.
+
+        Args:
+            on_estimate: As for `promote`.
+            on_progress: As for `promote`.
+
+        Returns:
+            The release that serves now.
+
+        Raises:
+            ReleaseError: There is none before this one.
+            KnowledgeBaseLockedError: Another process is writing.
+        """
+        release = self._releases().rollback(on_estimate=on_estimate, on_progress=on_progress)
+        self._let_go()
+        return release
+
+    def _let_go(self) -> None:
+        """Close what does not serve any longer, so that its adapter can be removed."""
+        with self._live.current():
+            pass
+
+    def _releases(self) -> Releases:
+        from langchain_graft.knowledge_base.releases import Releases  # noqa: PLC0415
+
+        return Releases(self.folder, self._embedders, self.adapters)
+
+    @property
     def weakness(self) -> Weakness | None:
         """When a search here counts as weak, as it was measured; None: it was not."""
-        return read_weakness(self.folder)
+        return read_weakness(self.folder, self.release)
 
     def keep_weakness(self, weakness: Weakness) -> None:
         """Keep measured thresholds (`calibrate`) for those who open this knowledge base."""
-        write_weakness(self.folder, weakness)
+        write_weakness(self.folder, self.release, weakness)
 
     def status(self) -> Status:
         """What it holds, and what could not be read."""
@@ -436,11 +565,12 @@ class KnowledgeBase:
     ) -> IngestReport:
         with writing(self.folder):
             manifest = read_manifest(self.folder)
+            embeddings = self._embedders.serving(manifest)
             ingestion = Ingestion(
                 self.folder,
                 manifest=manifest,
-                embeddings=self.embeddings,
-                chunker=Chunker(settings=manifest.settings, counter=_counter(self.embeddings)),
+                embeddings=embeddings,
+                chunker=Chunker(settings=manifest.settings, counter=_counter(embeddings)),
                 on_progress=on_progress,
             )
             try:

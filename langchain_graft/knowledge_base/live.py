@@ -10,12 +10,13 @@ from langchain_graft.knowledge_base.indexes import Indexes, Kind, StaleIndexErro
 from langchain_graft.knowledge_base.manifest import NAME, generation_folder, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
 
+    from langchain_graft.knowledge_base.manifest import Manifest
     from langchain_graft.retrievers.filters import Filter
     from langchain_graft.retrievers.query import Query
 
@@ -35,13 +36,17 @@ class _Opened:
 class LiveIndexes:
     """Opens the current generation when it is first searched, and a newer one when there is one.
 
-    A search that has begun ends on the generation on which it began; that is closed when the last
-    search has left it. May be used by several threads.
+    A search that has begun ends on the generation on which it began, with the embedder that wrote
+    it; that is closed when the last search has left it. May be used by several threads.
+
+    Args:
+        folder: The knowledge base.
+        embedder_of: Gives the embedder that `kb.json` names.
     """
 
-    def __init__(self, folder: Path, embeddings: Embeddings) -> None:
+    def __init__(self, folder: Path, embedder_of: Callable[[Manifest], Embeddings]) -> None:
         self._folder = folder
-        self._embeddings = embeddings
+        self._embedder_of = embedder_of
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
 
@@ -100,7 +105,8 @@ class LiveIndexes:
         if not manifest.generation:
             return None
         folder = generation_folder(self._folder, manifest.generation)
-        return Indexes(folder, self._embeddings, base=folder, chunks=manifest.chunks)
+        embeddings = self._embedder_of(manifest)
+        return Indexes(folder, embeddings, base=folder, chunks=manifest.chunks)
 
 
 class LiveIndex:

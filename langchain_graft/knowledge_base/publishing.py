@@ -16,15 +16,17 @@ from langchain_graft.knowledge_base.lock import writes
 from langchain_graft.knowledge_base.manifest import Manifest, generation_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from langchain_core.embeddings import Embeddings
 
     from langchain_graft.knowledge_base.ingest_report import IngestReport
-    from langchain_graft.knowledge_base.journal import Journal
+    from langchain_graft.knowledge_base.journal import ChunkRecord, Journal
     from langchain_graft.models.pull import OnProgress
 
 EMBED_BATCH = 128
+_BATCH = 1000
 
 
 class Publisher:
@@ -55,8 +57,7 @@ class Publisher:
         self._embeddings = embeddings
         self._report = report
         self._tell = on_progress
-        if journal.generation() < manifest.generation:
-            journal.finish(manifest.generation)  # stopped between publishing and noting it
+        note_published(journal, manifest)
 
     def embed(self, *, to_the_end: bool = False) -> None:
         """Embed pending chunks, as long as there is a whole batch of them; or all."""
@@ -83,7 +84,7 @@ class Publisher:
             # The last generation was damaged from outside: the journal is the truth, build anew.
             self._report.rebuilt = True
             self._journal.start_over()
-            self._manifest = replace(self._manifest, generation=self._manifest.generation + 1)
+            self._manifest = replace(self._manifest, generation=self._manifest.next_generation)
             self.embed(to_the_end=True)
             self._build(fresh=True)
         self._report.spend("index", since=started)
@@ -96,6 +97,7 @@ class Publisher:
             if base:
                 self._check(base)
             return
+        following = self._manifest.next_generation
         done = 0
 
         def on_indexed(count: int) -> None:
@@ -105,17 +107,18 @@ class Publisher:
 
         self._tell("index", 0, new)
         chunks = build_generation(
-            generation_folder(self._folder, current + 1),
+            generation_folder(self._folder, following),
             base=base,
-            journal=self._journal,
+            kept=self._journal.ids("indexed"),
+            came=_embedded(self._journal),
             embeddings=self._embeddings,
             on_indexed=on_indexed,
         )
-        self._manifest = replace(self._manifest, generation=current + 1, chunks=chunks)
+        self._manifest = replace(self._manifest, generation=following, chunks=chunks)
         with writes(self._folder):
             self._manifest.write(self._folder)
-        self._journal.finish(current + 1)
-        _remove_old(self._folder, current)
+        self._journal.finish(following)
+        remove_old(self._folder, self._manifest, last=current)
 
     def _check(self, generation: Path) -> None:
         """Whether both indexes of a generation hold what the journal says."""
@@ -128,8 +131,29 @@ class Publisher:
             indexes.close()
 
 
-def _remove_old(folder: Path, last: int) -> None:
-    """Remove all generations before the last one, which slow readers may still be reading."""
-    for other in (folder / "generations").iterdir():
-        if other.name.split(".")[0] < f"{last:06}":
+def _embedded(journal: Journal) -> Iterator[ChunkRecord]:
+    after = ("", -1)
+    while batch := journal.embedded(after, _BATCH):
+        yield from batch
+        after = (batch[-1].source_id, batch[-1].ordinal)
+
+
+def note_published(journal: Journal, manifest: Manifest) -> None:
+    """Note the current generation, where a run was stopped between publishing and noting it."""
+    if journal.generation() < manifest.generation:
+        journal.finish(manifest.generation)
+
+
+def remove_old(folder: Path, manifest: Manifest, *, last: int) -> None:
+    """Remove all generations but those that are named.
+
+    Args:
+        folder: The knowledge base.
+        manifest: Names the current one, and the one that is kept to go back to.
+        last: The one before, which slow readers may still be reading.
+    """
+    named = {manifest.generation, manifest.kept_generation, last}
+    names = {generation_folder(folder, number).name for number in named if number is not None}
+    for other in (folder / "generations").glob("*"):  # none where nothing was ever published
+        if other.name not in names:
             shutil.rmtree(other, ignore_errors=True)

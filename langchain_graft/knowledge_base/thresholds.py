@@ -1,4 +1,8 @@
-"""`thresholds.json`: when a search in this knowledge base counts as weak, as it was measured."""
+"""When a search in this knowledge base counts as weak, as it was measured, release by release.
+
+`thresholds.json` holds for the knowledge base as it was ingested, `releases/000001.thresholds.json`
+for a release; scores mean something else in every embedder.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +17,42 @@ from langchain_graft.retrievers.weakness import Weakness
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from langchain_graft.knowledge_base.release import Release
+
 NAME = "thresholds.json"
 
 
-def read_weakness(folder: Path) -> Weakness | None:
-    """The thresholds that were kept in a folder; None when nothing was measured there.
+def read_weakness(folder: Path, release: Release) -> Weakness | None:
+    """The thresholds that hold for a release; None when nothing was measured.
 
     Raises:
         KnowledgeBaseError: The file is damaged.
     """
+    path = _path(folder, release)
     try:
-        return Weakness.from_json(json.loads((folder / NAME).read_text(encoding="utf-8")))
+        return Weakness.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        return None
+        return None if release.thresholds is None else Weakness.from_json(release.thresholds)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        msg = f"{str(folder / NAME)!r} can not be used ({error}). Remove it, or calibrate again"
+        msg = f"{str(path)!r} can not be used ({error}). Remove it, or calibrate again"
         raise KnowledgeBaseError(msg) from error
 
 
-def write_weakness(folder: Path, weakness: Weakness) -> None:
-    """Keep thresholds in a folder; a reader sees the old ones or the new ones.
+def write_weakness(folder: Path, release: Release, weakness: Weakness) -> None:
+    """Keep thresholds of a release; a reader sees the old ones or the new ones.
 
     Raises:
         KnowledgeBaseError: The folder can not be written.
     """
-    temporary = folder / f"{NAME}.{os.getpid()}.new"
+    path = _path(folder, release)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         temporary.write_text(json.dumps(asdict(weakness), indent=2), encoding="utf-8")
-        temporary.replace(folder / NAME)
+        temporary.replace(path)
     except OSError as error:
         msg = f"Can not write to {str(folder)!r}: {error.strerror or error}"
         raise KnowledgeBaseError(msg) from error
+
+
+def _path(folder: Path, release: Release) -> Path:
+    return folder / "releases" / f"{release.number:06}.{NAME}" if release.number else folder / NAME

@@ -46,10 +46,10 @@ def test_a_folder_without_one(tmp_path):
 
 
 def test_a_newer_version_is_refused_with_the_version_to_install(tmp_path):
-    written(tmp_path, format=2, written_by="9.1.0", settings={"unheard": "of"})
+    written(tmp_path, format=3, written_by="9.1.0", settings={"unheard": "of"})
     with pytest.raises(FormatVersionError, match=r"pip install 'langchain-graft>=9.1.0'") as caught:
         read_manifest(tmp_path)
-    assert (caught.value.found, caught.value.supported) == (2, 1)
+    assert (caught.value.found, caught.value.supported) == (3, 2)
 
 
 @pytest.mark.parametrize(
