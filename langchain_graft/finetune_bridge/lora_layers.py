@@ -46,42 +46,50 @@ class LoraLayers:
     """
 
     def __init__(self, model: Any) -> None:
-        self._modules = dict(model.named_modules())
+        named = model.named_modules()
+        self._modules = {name: one for name, one in named if _sizes(one) is not None}
         self._adapters: dict[Hashable, Mapping[str, LoraPair]] = {}
-        self._hooked: set[str] = set()
         self._now = threading.local()
         self._lock = threading.Lock()
         self._mixed: tuple[tuple[Hashable, ...], dict[str, LoraPair]] = ((), {})
+        for layer, module in self._modules.items():
+            module.register_forward_hook(self._hook(layer))
 
     def shape_of(self, layer: str) -> tuple[int, int] | None:
         """Outputs and inputs of a linear layer; None: the model has none of that name."""
-        module = self._modules.get(layer)
-        found = getattr(module, "out_features", None), getattr(module, "in_features", None)
-        return found if all(isinstance(size, int) for size in found) else None  # type: ignore[return-value]
+        return _sizes(self._modules.get(layer))
 
-    def add(self, key: Hashable, pairs: Mapping[str, LoraPair]) -> None:
-        """Keep an adapter under a key that is free; where it computes is where its layers lie.
+    def placed(self, pairs: Mapping[str, LoraPair]) -> dict[str, LoraPair]:
+        """Pairs on their layers' devices, in the numbers in which these compute.
 
         Args:
-            key: Names it in `serving`.
             pairs: By the name of the linear layer, as in `model.named_modules()`.
 
         Raises:
-            ValueError: The key is taken, or a pair does not fit its layer.
+            ValueError: A pair does not fit its layer.
         """
         for layer, pair in pairs.items():
             expected = self.shape_of(layer)
             if expected != (pair.b.shape[0], pair.a.shape[1]):
                 msg = f"{layer!r} is {expected}, the adapter {(pair.b.shape[0], pair.a.shape[1])}"
                 raise ValueError(msg)
-        placed = {layer: self._placed(layer, pair) for layer, pair in pairs.items()}
+        return {layer: self._placed(layer, pair) for layer, pair in pairs.items()}
+
+    def add(self, key: Hashable, pairs: Mapping[str, LoraPair]) -> None:
+        """Keep an adapter under a key that is free.
+
+        Args:
+            key: Names it in `serving`.
+            pairs: As `placed` gives them, which takes longer and may be done before.
+
+        Raises:
+            ValueError: The key is taken, or a pair does not fit its layer.
+        """
+        placed = self.placed(pairs)
         with self._lock:
             if key in self._adapters:
                 msg = f"There is an adapter {key!r} already"
                 raise ValueError(msg)
-            for layer in placed.keys() - self._hooked:
-                self._modules[layer].register_forward_hook(self._hook(layer))
-                self._hooked.add(layer)
             self._adapters = {**self._adapters, key: placed}
 
     def remove(self, key: Hashable) -> None:
@@ -185,3 +193,9 @@ class _Masks:
             mask = [[owner != row for owner in owners] for row in self._rows]
             self._made[ranks] = torch.tensor(mask, device=inner.device)[:, None]
         return self._made[ranks]
+
+
+def _sizes(module: Any) -> tuple[int, int] | None:
+    """Outputs and inputs of a linear layer; None: it is none."""
+    sizes = getattr(module, "out_features", None), getattr(module, "in_features", None)
+    return sizes if all(isinstance(size, int) for size in sizes) else None  # type: ignore[return-value]

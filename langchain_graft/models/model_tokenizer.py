@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import ModelError
+from langchain_graft.models.digest import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +31,14 @@ class ModelTokenizer:
         """Held by whoever uses `fast`, which is not to be entered twice."""
         self._name = name
         self._start = _start_tokens(fast)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells it, and its chat template, from others; 32 hexadecimal digits."""
+        with self.lock:
+            return digest_of(
+                "tokenizer", self.fast.backend_tokenizer.to_str(), self.fast.chat_template
+            )
 
     def ids(self, text: str) -> list[int]:
         """The tokens of a text, none put before or behind it; control words in it are read."""

@@ -68,8 +68,7 @@ class Piece:
 class Reply:
     """A prompt, and the tokens that it goes on with; it computes nothing.
 
-    `take` and `fail` are called in the thread that computes, `close`, `wanted` and `seen` by the
-    reader.
+    `close` and `seen` are called by the reader, the others in the thread that computes.
 
     Args:
         prompt: Token ids, 1 or more.
@@ -79,6 +78,7 @@ class Reply:
         context_tokens: Most tokens of prompt and reply.
         mask: A grammar that the reply follows, or None.
         variant: What the model is computed with for this reply; None: as it is.
+        on_end: Called when nothing more is computed for it.
 
     Raises:
         ContextTooLongError: The prompt leaves no room for a reply.
@@ -95,6 +95,7 @@ class Reply:
         context_tokens: int,
         mask: Mask | None = None,
         variant: Hashable = None,
+        on_end: Callable[[], object] = lambda: None,
     ) -> None:
         if not prompt:
             msg = "A prompt has 1 token or more, not none"
@@ -105,7 +106,7 @@ class Reply:
         self.ids, self.variant = list(prompt), variant
         self.read = 0
         """How many of `ids` the model has read."""
-        self.finished = self.closed = False
+        self.begun = self.finished = self.closed = False
         self._decode, self._ends, self._mask = decode, ends, mask
         self._sampling = sampling
         self._room = min(room, sampling.max_tokens or room)
@@ -113,6 +114,7 @@ class Reply:
         self._random: torch.Generator | None = None
         self._tokens = self._seen = 0
         self._deliver: Callable[[Piece | Exception], object] = lambda _: None
+        self._on_end = on_end
 
     def to(self, deliver: Callable[[Piece | Exception], object]) -> Reply:
         """Give each piece, or an error at the end, to a function."""
@@ -131,6 +133,10 @@ class Reply:
     def close(self) -> None:
         """No further token is wanted."""
         self.closed = True
+
+    def end(self) -> None:
+        """Nothing more is computed."""
+        self._on_end()
 
     def fail(self, error: Exception) -> None:
         """Tell the reader that there will be no more."""

@@ -28,7 +28,7 @@ of its rows, or the one of all rows."""
 
 
 class ReplyBatch:
-    """Replies that are under way; all its methods but `add` run in one thread.
+    """Replies that are under way; all its methods run in one thread.
 
     A round reads prompts, `batch_tokens` at most, then gives every reply a token. A reply whose
     reader is behind stands still: it is computed with the others and not taken on. What a prompt
@@ -36,6 +36,7 @@ class ReplyBatch:
 
     Args:
         model: A causal language model.
+        parallel: Most replies at once; the others wait in a line.
         batch_tokens: Most tokens of prompts in a round.
         prefix_tokens: Most tokens of ended replies whose states are kept.
     """
@@ -44,6 +45,7 @@ class ReplyBatch:
         self,
         model: Any,
         *,
+        parallel: int,
         batch_tokens: int,
         prefix_tokens: int,
     ) -> None:
@@ -51,22 +53,29 @@ class ReplyBatch:
         layers = layers_in_slots(model.config)
         self._states: _States = Together(model, layers) if layers else Apart(model)
         self._prefixes = Prefixes(prefix_tokens if layers else 0)
+        self._parallel = parallel
         self._batch_tokens = batch_tokens
         self._waiting: deque[Reply] = deque()
         self._reading: Reply | None = None
         self._rows: list[Reply] = []
 
     def add(self, reply: Reply) -> None:
-        """Take a reply; any thread may."""
+        """Take a reply into the line."""
         self._waiting.append(reply)
+
+    @property
+    def waiting(self) -> int:
+        """How many are in the line; any thread may ask."""
+        return len(self._waiting)
 
     @property
     def has_work(self) -> bool:
         """Whether a round would do anything."""
         return bool(
-            self._waiting
-            or self._reading
+            self._reading
+            or (self._waiting and len(self._rows) < self._parallel)
             or any(row.closed or not row.is_ahead for row in self._rows)
+            or any(reply.closed for reply in self._waiting)
         )
 
     def forget(self, variant: Hashable) -> None:
@@ -84,11 +93,17 @@ class ReplyBatch:
             self._rows, self._reading = [], None
             for reply in failed:
                 reply.fail(error)
+                reply.end()
         if not self._rows and not self._reading:
             self._states.clear()
 
     def _drop_closed(self) -> None:
+        if any(reply.closed for reply in self._waiting):
+            for reply in [reply for reply in self._waiting if reply.closed]:
+                self._waiting.remove(reply)
+                reply.end()
         if self._reading and self._reading.closed:
+            self._reading.end()
             self._reading = None
         for slot in reversed(range(len(self._rows))):
             if self._rows[slot].closed:
@@ -105,6 +120,7 @@ class ReplyBatch:
             except Exception as error:  # noqa: BLE001 (the others go on)
                 self._reading = None
                 reply.fail(error)
+                reply.end()
                 continue
             reply.read += len(part)
             room -= len(part)
@@ -116,11 +132,10 @@ class ReplyBatch:
                     self._remove(slot)
 
     def _next_prompt(self) -> Reply | None:
-        while self._reading is None and self._waiting:
-            reply = self._waiting.popleft()
-            if not reply.closed:
-                self._reading = reply
-                reply.read = self._reuse(reply, len(self._rows))
+        if self._reading is None and self._waiting and len(self._rows) < self._parallel:
+            self._reading = self._waiting.popleft()
+            self._reading.begun = True
+            self._reading.read = self._reuse(self._reading, len(self._rows))
         return self._reading
 
     def _reuse(self, reply: Reply, slot: int) -> int:
@@ -162,6 +177,7 @@ class ReplyBatch:
             self._states.move(last, slot, self._rows[last].read)
             self._rows[slot] = self._rows[last]
         self._rows.pop()
+        gone.end()
         if self._reading:
             self._states.move(last + 1, last, self._reading.read)
 

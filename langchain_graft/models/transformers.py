@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -17,10 +16,10 @@ from langchain_core.runnables.config import run_in_executor
 
 from langchain_graft.errors import ContextTooLongError, MissingExtraError, ModelError
 from langchain_graft.models.compute import compute_pool
+from langchain_graft.models.engine_thread import EngineThread
 from langchain_graft.models.model_tokenizer import ModelTokenizer
 from langchain_graft.models.reply import Mask, Piece, Reply, Sampling
 from langchain_graft.models.reply_batch import Computing, ReplyBatch
-from langchain_graft.models.slots import Slots
 from langchain_graft.models.token_scores import (
     Row,
     batches,
@@ -28,7 +27,7 @@ from langchain_graft.models.token_scores import (
     score_batch,
     score_windows,
 )
-from langchain_graft.models.torch_device import best_device, choose_dtype, compute_with
+from langchain_graft.models.torch_device import best_device, choose_dtype
 from langchain_graft.models.transformers_weights import Weights, find_weights, load_weights
 
 try:
@@ -43,16 +42,16 @@ if TYPE_CHECKING:
         Callable,
         Generator,
         Hashable,
-        Iterator,
         Mapping,
         Sequence,
     )
+    from concurrent.futures import Future
 
     from langchain_graft.models.pull import OnProgress
 
 T = TypeVar("T")
 CONTEXT_TOKENS = 4096
-WAITING_PER_SLOT = 64
+WAITING_PER_PLACE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,23 +140,14 @@ class TransformersEngine:
         self.ends = self.tokenizer.ends(
             model.generation_config.eos_token_id, model.config.get_text_config().eos_token_id
         )
-        self._owner = os.getpid()
-        self._slots = Slots(
-            self.settings.parallel, waiting=WAITING_PER_SLOT * self.settings.parallel
-        )
-        threads = self.settings.threads or max(1, torch.get_num_threads() - 1)
-        self._thread = ThreadPoolExecutor(
-            1,
-            thread_name_prefix="graft-transformers",
-            initializer=partial(compute_with, threads),
-        )
         self._batch = ReplyBatch(
             self.model,
+            parallel=self.settings.parallel,
             batch_tokens=self.settings.batch_tokens,
             prefix_tokens=self.settings.prefix_tokens,
         )
-        self._pumping = False
-        self._pump_lock = threading.Lock()
+        threads = self.settings.threads or max(1, torch.get_num_threads() - 1)
+        self._thread = EngineThread(self._batch, threads=threads)
         self._grammars: Any = None
         self._head_is_plain = self.run(partial(head_is_plain, self.model)).result()
 
@@ -195,6 +185,12 @@ class TransformersEngine:
         return cls(model, tokenizer, name=weights.name, digest=digest, settings=chosen)
 
     @property
+    def vocabulary(self) -> int:
+        """Number of the model's logits."""
+        size: int = self.model.config.get_text_config().vocab_size
+        return size
+
+    @property
     def computing(self) -> Computing:
         """What variants mean: makes the context of each forward; set by whoever brings them."""
         return self._batch.computing
@@ -212,15 +208,10 @@ class TransformersEngine:
         Raises:
             ModelError: This process was forked from the one that made the engine.
         """
-        if os.getpid() != self._owner:
+        if not self._thread.is_ours:
             msg = f"{self.name!r} was loaded before this process was forked. Load it here again"
             raise ModelError(msg)
-
-        def run() -> T:
-            with torch.inference_mode():
-                return work()
-
-        return self._thread.submit(run)
+        return self._thread.submit(work)
 
     def generate(
         self,
@@ -229,6 +220,7 @@ class TransformersEngine:
         *,
         grammar: Mapping[str, Any] | None = None,
         variant: Hashable = None,
+        on_end: Callable[[], object] | None = None,
     ) -> Generator[Piece, None, None]:
         """A reply, token by token; closing the generator stops it after the current token.
 
@@ -237,28 +229,25 @@ class TransformersEngine:
             sampling: How tokens are chosen.
             grammar: What the reply follows: `{"json_schema": dict}` or `{"grammar": gbnf}`.
             variant: What the model is computed with, for `computing`.
+            on_end: Called once, when nothing more is computed for the reply, however it ended, in
+                the engine's thread; if the reply could not begin, in the caller's.
 
         Raises:
             ContextTooLongError: The prompt does not fit.
-            ModelError: No reply could begin within `timeout_seconds`.
+            ModelError: No reply could begin within `timeout_seconds`, or too many wait already.
             ValueError: The prompt is empty, or the grammar can not be compiled.
         """
-        reply = self._reply(prompt, sampling, grammar, variant)
+        reply = self._reply(prompt, sampling, grammar, variant, _once(on_end))
         pieces: SimpleQueue[Piece | Exception] = SimpleQueue()
-        place = self._slots.take()
         try:
-            with self._told_when_busy():
-                place.result(self.settings.timeout_seconds)
             self._begin(reply.to(pieces.put))
-            finished = False
-            while not finished:
+            piece = self._taken(reply, _first(reply, pieces, self.settings.timeout_seconds))
+            yield piece
+            while piece.finish_reason is None:
                 piece = self._taken(reply, pieces.get())
-                finished = piece.finish_reason is not None
                 yield piece
         finally:
-            reply.close()
-            self._pump()
-            self._slots.give_up(place)
+            self._stop(reply)
 
     async def agenerate(
         self,
@@ -267,26 +256,28 @@ class TransformersEngine:
         *,
         grammar: Mapping[str, Any] | None = None,
         variant: Hashable = None,
+        on_end: Callable[[], object] | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Like `generate`; a task that is cancelled stops it after the current token."""
-        made = partial(self._reply, prompt, sampling, grammar, variant)
-        reply = await run_in_executor(compute_pool(), made)
-        pieces: asyncio.Queue[Piece | Exception] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        place = self._slots.take()
+        ended = _once(on_end)
+        made = partial(self._reply, prompt, sampling, grammar, variant, ended)
         try:
-            with self._told_when_busy():
-                await asyncio.wait_for(asyncio.wrap_future(place), self.settings.timeout_seconds)
-            self._begin(reply.to(partial(_put_soon, loop, pieces)))
-            finished = False
-            while not finished:
+            reply = await run_in_executor(compute_pool(), made)
+        except BaseException:
+            ended()
+            raise
+        pieces: asyncio.Queue[Piece | Exception] = asyncio.Queue()
+        put = partial(_put_soon, asyncio.get_running_loop(), pieces)
+        try:
+            self._begin(reply.to(put))
+            first = _afirst(reply, pieces, self.settings.timeout_seconds)
+            piece = self._taken(reply, await first)
+            yield piece
+            while piece.finish_reason is None:
                 piece = self._taken(reply, await pieces.get())
-                finished = piece.finish_reason is not None
                 yield piece
         finally:
-            reply.close()
-            self._pump()
-            self._slots.give_up(place)
+            self._stop(reply)
 
     def forget(self, variant: Hashable) -> None:
         """Drop what is kept of ended replies of a variant; in the engine's thread (`run`)."""
@@ -350,9 +341,8 @@ class TransformersEngine:
             ContextTooLongError: A prompt does not fit.
             ValueError: There is no such token.
         """
-        vocabulary = _vocabulary(self.model)
-        if wrong := [n for n in token_ids if not 0 <= n < vocabulary]:
-            msg = f"Token ids must lie from 0 to {vocabulary - 1}, not {wrong!r}"
+        if wrong := [n for n in token_ids if not 0 <= n < self.vocabulary]:
+            msg = f"Token ids must lie from 0 to {self.vocabulary - 1}, not {wrong!r}"
             raise ValueError(msg)
         rows = []
         for prompt in prompts:
@@ -389,44 +379,58 @@ class TransformersEngine:
         sampling: Sampling | None,
         grammar: Mapping[str, Any] | None,
         variant: Hashable,
+        on_end: Callable[[], object],
     ) -> Reply:
-        return Reply(
-            prompt,
-            sampling or Sampling(),
-            decode=self.tokenizer.decode,
-            ends=self.ends,
-            context_tokens=self.context_tokens,
-            mask=self._mask(grammar) if grammar else None,
-            variant=variant,
-        )
+        try:
+            return Reply(
+                prompt,
+                sampling or Sampling(),
+                decode=self.tokenizer.decode,
+                ends=self.ends,
+                context_tokens=self.context_tokens,
+                mask=self._mask(grammar) if grammar else None,
+                variant=variant,
+                on_end=on_end,
+            )
+        except BaseException:
+            on_end()
+            raise
 
     def _begin(self, reply: Reply) -> None:
-        self._batch.add(reply)
-        self._pump()
+        try:
+            self._require_room()
+            self.run(partial(self._batch.add, reply))
+        except BaseException:
+            reply.end()
+            raise
 
-    def _taken(self, reply: Reply, piece: Piece | Exception) -> Piece:
+    def _require_room(self) -> None:
+        if (waiting := self._batch.waiting) >= WAITING_PER_PLACE * self.settings.parallel:
+            msg = (
+                f"{self.name!r} has {waiting} requests waiting, no more are taken. Ask again "
+                "later, or load it with a larger `parallel`"
+            )
+            raise ModelError(msg)
+
+    def _taken(self, reply: Reply, piece: Piece | Exception | None) -> Piece:
+        if piece is None:
+            msg = (
+                f"{self.name!r} was busy with other replies for {self.settings.timeout_seconds:g} "
+                "seconds. Are there streams that nobody reads or closes?"
+            )
+            raise ModelError(msg)
         if isinstance(piece, Exception):
             raise piece
         waited = reply.is_ahead
         reply.seen()
         if waited:
-            self._pump()
+            self._thread.wake()
         return piece
 
-    def _pump(self) -> None:
-        """See to it that rounds go on as long as there is work for them."""
-        with self._pump_lock:
-            if not self._pumping and self._batch.has_work:
-                self._pumping = True
-                self.run(self._round)
-
-    def _round(self) -> None:
-        """One round, then the next one: what others do in this thread is done in between."""
-        self._batch.round()
-        with self._pump_lock:
-            self._pumping = self._batch.has_work
-            if self._pumping:
-                self.run(self._round)
+    def _stop(self, reply: Reply) -> None:
+        """No more is wanted; neither waits nor takes a lock: Python may be collecting garbage."""
+        reply.close()
+        self._thread.wake()
 
     def _mask(self, grammar: Mapping[str, Any]) -> Mask:
         from langchain_graft.models.grammar import GrammarCompiler  # noqa: PLC0415
@@ -434,20 +438,9 @@ class TransformersEngine:
         with self.tokenizer.lock:
             if self._grammars is None:
                 self._grammars = GrammarCompiler(
-                    self.tokenizer.fast, vocabulary=_vocabulary(self.model), ends=self.ends
+                    self.tokenizer.fast, vocabulary=self.vocabulary, ends=self.ends
                 )
         return self._grammars.mask(grammar)
-
-    @contextmanager
-    def _told_when_busy(self) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as error:
-            msg = (
-                f"{self.name!r} was busy with other replies for {self.settings.timeout_seconds:g} "
-                "seconds. Are there streams that nobody reads or closes?"
-            )
-            raise ModelError(msg) from error
 
 
 _engines: WeakValueDictionary[Any, TransformersEngine] = WeakValueDictionary()
@@ -474,17 +467,41 @@ def shared_engine(
         return engine
 
 
+def _once(call: Callable[[], object] | None) -> Callable[[], None]:
+    """The call, which nothing does when it is called again; any thread may."""
+    calls = [call] if call else []
+
+    def once() -> None:
+        with suppress(IndexError):
+            calls.pop()()
+
+    return once
+
+
+def _first(
+    reply: Reply, pieces: SimpleQueue[Piece | Exception], seconds: float
+) -> Piece | Exception | None:
+    """The first piece; None: the reply has not even begun by then."""
+    try:
+        return pieces.get(timeout=seconds)
+    except Empty:
+        return pieces.get() if reply.begun else None
+
+
+async def _afirst(
+    reply: Reply, pieces: asyncio.Queue[Piece | Exception], seconds: float
+) -> Piece | Exception | None:
+    try:
+        return await asyncio.wait_for(pieces.get(), seconds)
+    except TimeoutError:
+        return await pieces.get() if reply.begun else None
+
+
 def _put_soon(
     loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[Piece | Exception], piece: Any
 ) -> None:
     with suppress(RuntimeError):  # the loop was closed: nobody reads
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
-
-
-def _vocabulary(model: Any) -> int:
-    """Number of the model's logits."""
-    size: int = model.config.get_text_config().vocab_size
-    return size
 
 
 def _context_tokens(config: Any, asked: int | None) -> int:

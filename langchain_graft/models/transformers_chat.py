@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing, closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.language_models import BaseChatModel
@@ -22,7 +23,7 @@ from langchain_graft.models.structured import create_json_output
 from langchain_graft.models.transformers import TransformersEngine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
@@ -30,6 +31,18 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatResult
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the model is computed with for one request."""
+
+    variant: Hashable = None
+    """As `TransformersEngine.generate` takes it."""
+    on_end: Callable[[], object] | None = None
+    """Called when nothing more is computed for the request."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What `response_metadata` says of it."""
 
 
 class TransformersChatModel(BaseChatModel):
@@ -120,10 +133,18 @@ class TransformersChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         prompt, sampling = self._prompt(messages), self._sampling(stop, kwargs)
-        reply = self.engine.generate(prompt, sampling, grammar=kwargs.get("extra_body"))
+        self._prepare(kwargs)
+        asked = self._asked(kwargs)
+        reply = self.engine.generate(
+            prompt,
+            sampling,
+            grammar=kwargs.get("extra_body"),
+            variant=asked.variant,
+            on_end=asked.on_end,
+        )
         with closing(reply) as pieces:
             for piece in pieces:
-                chunk = self._chunk(piece, len(prompt))
+                chunk = self._chunk(piece, len(prompt), asked.told)
                 if run_manager:
                     run_manager.on_llm_new_token(piece.text, chunk=chunk)
                 yield chunk
@@ -137,10 +158,18 @@ class TransformersChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         sampling = self._sampling(stop, kwargs)
         prompt = await run_in_executor(compute_pool(), self._prompt, messages)
-        reply = self.engine.agenerate(prompt, sampling, grammar=kwargs.get("extra_body"))
+        await run_in_executor(compute_pool(), self._prepare, kwargs)
+        asked = self._asked(kwargs)
+        reply = self.engine.agenerate(
+            prompt,
+            sampling,
+            grammar=kwargs.get("extra_body"),
+            variant=asked.variant,
+            on_end=asked.on_end,
+        )
         async with aclosing(reply) as pieces:
             async for piece in pieces:
-                chunk = self._chunk(piece, len(prompt))
+                chunk = self._chunk(piece, len(prompt), asked.told)
                 if run_manager:
                     await run_manager.on_llm_new_token(piece.text, chunk=chunk)
                 yield chunk
@@ -183,6 +212,13 @@ class TransformersChatModel(BaseChatModel):
         """
         return create_json_output(self, schema, include_raw=include_raw)
 
+    def _prepare(self, kwargs: Mapping[str, Any]) -> None:
+        """What a call with these arguments needs and what may take a while; off the event loop."""
+
+    def _asked(self, kwargs: Mapping[str, Any]) -> Asked:  # noqa: ARG002 (a variant's own)
+        """What the model is computed with for a call with these arguments."""
+        return Asked()
+
     def _prompt(self, messages: Sequence[BaseMessage]) -> list[int]:
         plain = convert_to_openai_messages(list(messages), text_format="string")
         for message in plain:
@@ -201,13 +237,15 @@ class TransformersChatModel(BaseChatModel):
         stop = [stop] if isinstance(stop, str) else stop or self.stop or ()
         return Sampling(**chosen, stop=tuple(stop), top_logprobs=logprobs)
 
-    def _chunk(self, piece: Piece, input_tokens: int) -> ChatGenerationChunk:
+    def _chunk(
+        self, piece: Piece, input_tokens: int, more: Mapping[str, Any]
+    ) -> ChatGenerationChunk:
         told: dict[str, Any] = {"logprobs": {"content": piece.logprobs}} if piece.logprobs else {}
         if not piece.finish_reason:
             return ChatGenerationChunk(
                 message=AIMessageChunk(content=piece.text, response_metadata=told)
             )
-        told |= {"model_name": self.model, "finish_reason": piece.finish_reason}
+        told |= {"model_name": self.model, "finish_reason": piece.finish_reason, **more}
         usage = UsageMetadata(
             input_tokens=input_tokens,
             output_tokens=piece.output_tokens,

@@ -304,8 +304,8 @@ def test_no_thread_stays_in_inference_mode(tiny_engine):
     next(pieces)
     assert not torch.is_inference_mode_enabled()
     pieces.close()
-    inside = tiny_engine._thread.submit(torch.is_inference_mode_enabled)
-    assert inside.result() is False
+    assert tiny_engine.run(torch.is_inference_mode_enabled).result()
+    assert not torch.is_inference_mode_enabled()
 
 
 def test_scores_are_those_of_the_formula(tiny_engine, plain):
@@ -449,7 +449,7 @@ def test_an_engine_goes_with_those_who_hold_it(tiny_folder):
     settings = TransformersSettings(device="cpu", context_tokens=99)
     engine = shared_engine(str(tiny_folder), settings)
     assert engine.logprobs(["a"], ["b"])
-    thread = next(iter(engine._thread._threads))
+    thread = engine._thread.thread
     assert thread.is_alive()
     del engine
     thread.join(5)
