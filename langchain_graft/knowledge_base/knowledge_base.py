@@ -26,6 +26,7 @@ from langchain_graft.knowledge_base.sources import (
 )
 from langchain_graft.knowledge_base.status import Status, read_status
 from langchain_graft.knowledge_base.thresholds import read_weakness, write_weakness
+from langchain_graft.models.chat import load_chat_model
 from langchain_graft.models.digest import embeddings_digest
 from langchain_graft.models.embeddings import load_embeddings
 from langchain_graft.models.tokens import TokenCounter
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from langchain_graft.graph.graph_retriever import GraphRetriever
     from langchain_graft.graph.schema import Schema
     from langchain_graft.graph.store import GraphStore
+    from langchain_graft.knowledge_base.generators import Generators
     from langchain_graft.knowledge_base.graph_building import (
         GraphBuilding,
         GraphEstimate,
@@ -85,6 +87,7 @@ class KnowledgeBase:
         self._lock = threading.Lock()
         self._graph: EmbeddedGraphStore | None = None
         self._adapters: AdapterStore | None = None
+        self._generators: Generators | None = None
 
     @classmethod
     def create(
@@ -166,8 +169,10 @@ class KnowledgeBase:
         return cls(folder, embedder)  # an adapter is looked at when it is used: one may go back
 
     def close(self) -> None:
-        """Close indexes and graph; searches that are under way end first."""
+        """Close indexes, graph and adapters; searches that are under way end first."""
         self._live.close()
+        if self._generators:
+            self._generators.close()
         self._close_graph()
 
     @property
@@ -526,7 +531,57 @@ class KnowledgeBase:
     def _releases(self) -> Releases:
         from langchain_graft.knowledge_base.releases import Releases  # noqa: PLC0415
 
-        return Releases(self.folder, self._embedders, self.adapters)
+        return Releases(
+            self.folder,
+            embedders=self._embedders,
+            store=self.adapters,
+            probe=lambda ref, manifest: self._own_generators().probe(ref, manifest),
+        )
+
+    def chat_model(
+        self,
+        spec: str | None = None,
+        *,
+        adapter: str | None = None,
+        on_progress: OnProgress | None = None,
+        **settings: Any,
+    ) -> BaseChatModel:
+        """A chat model with the adapter of the release that serves, or with another one.
+
+        Without `adapter` it follows the releases: after a promotion or rollback, in this process or
+        another one, its next answer is by what serves then, with no restart. A call may ask for
+        another adapter by `config["configurable"]["adapter"]`, and the answer's
+        `response_metadata["adapter"]` says which one gave it.
+
+        Args:
+            spec: A name for `load_chat_model`; None: the base that the adapter was made for.
+            adapter: `legal@000003`, `legal` (its alias `current`), or `base` for none.
+            on_progress: Told about a download.
+            settings: As for `load_chat_model`.
+
+        Raises:
+            ValueError: Nothing says which model, or it can not have an adapter.
+            AdapterNotFoundError: There is no such adapter.
+            AdapterMismatchError: It was made for another base model.
+        """
+        spec = spec or self._base_of(adapter) or self.release.generator
+        if spec is None:
+            msg = "No release names a chat model yet: say which, as kb.chat_model('hf:NAME')"
+            raise ValueError(msg)
+        if adapter is None and not spec.startswith("hf:"):
+            return load_chat_model(spec, on_progress=on_progress, **settings)
+        return self._own_generators().chat_model(spec, adapter, on_progress=on_progress, **settings)
+
+    def _base_of(self, adapter: str | None) -> str | None:
+        ref = self.adapters.resolve(adapter) if adapter else None
+        return self.adapters.manifest(ref).base if ref else None
+
+    def _own_generators(self) -> Generators:
+        from langchain_graft.knowledge_base.generators import Generators  # noqa: PLC0415
+
+        with self._lock:
+            self._generators = self._generators or Generators(self.folder)
+            return self._generators
 
     @property
     def weakness(self) -> Weakness | None:

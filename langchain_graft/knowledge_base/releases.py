@@ -42,12 +42,21 @@ class Releases:
         folder: The knowledge base.
         embedders: Gives the releases' embedders.
         store: Its adapters.
+        probe: Loads a chat model's adapter and looks at what it answers, before it serves.
     """
 
-    def __init__(self, folder: Path, embedders: Embedders, store: AdapterStore) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        embedders: Embedders,
+        store: AdapterStore,
+        probe: Callable[[AdapterRef, AdapterManifest], None],
+    ) -> None:
         self._folder = folder
         self._embedders = embedders
         self._store = store
+        self._probe = probe
 
     def promote(  # noqa: PLR0913  # what is promoted, what is told of it
         self,
@@ -67,12 +76,15 @@ class Releases:
             self._changing(on_estimate, on_progress) as (manifest, promotion),
         ):
             current = current_release(self._folder, manifest)
-            wanted = self._with(current, ref, self._store.manifest(ref))
+            adapter_manifest = self._store.manifest(ref)
+            wanted = self._with(current, ref, adapter_manifest)
             wanted = replace(wanted, why=why or f"promotion of {ref}")
             wanted = replace(wanted, prompts=dict(current.prompts if prompts is None else prompts))
             if _parts(wanted) != _parts(current):
                 embedder = self._embedders.by_name(wanted.embeddings, wanted.embeddings_adapter)
                 _check_window(embedder, manifest)
+                if adapter_manifest.kind == "generator":
+                    self._probe(ref, adapter_manifest)
                 current = promotion.promote(wanted, embedder, gate=gate, force=force)
             self._move_aliases(current)
         return current

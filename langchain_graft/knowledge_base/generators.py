@@ -1,0 +1,127 @@
+"""The chat models of a knowledge base, with the adapter that its release has or a call asks for."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from langchain_graft.finetune_bridge.adapter_engine import AdapterEngine
+from langchain_graft.finetune_bridge.adapter_probe import check_probes
+from langchain_graft.finetune_bridge.adapter_ref import BASE, AdapterRef
+from langchain_graft.finetune_bridge.adapter_store import AdapterStore
+from langchain_graft.knowledge_base.manifest import ADAPTERS
+from langchain_graft.knowledge_base.release import current_release
+from langchain_graft.models import load_chat_model
+from langchain_graft.models.transformers import TransformersEngine, TransformersSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_core.language_models import BaseChatModel
+
+    from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest
+    from langchain_graft.models.pull import OnProgress
+
+RELEASE = "release"
+"""In place of an adapter's name: the one that the release has, whichever serves."""
+
+
+class ReleaseAdapters(AdapterStore):
+    """A knowledge base's adapters as one base model serves them; it knows `release`.
+
+    Args:
+        folder: The knowledge base.
+        base_digest: The base model's; a release with another one has no adapter for it.
+    """
+
+    def __init__(self, folder: Path, base_digest: str) -> None:
+        super().__init__(folder / ADAPTERS)
+        self._knowledge_base = folder
+        self._base_digest = base_digest
+
+    def resolve(self, adapter: str) -> AdapterRef | None:
+        """The version that a name means now, `release` among them."""
+        if adapter != RELEASE:
+            return super().resolve(adapter)
+        named = current_release(self._knowledge_base).generator_adapter
+        if named is None:
+            return None
+        ref = AdapterRef.parse(named)
+        return ref if self.manifest(ref).base_digest == self._base_digest else None
+
+
+class Generators:
+    """Chat models on transformers, each base loaded once, with a knowledge base's adapters.
+
+    Args:
+        folder: The knowledge base.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._engines: dict[TransformersEngine, AdapterEngine] = {}
+        self._lock = threading.Lock()
+
+    def chat_model(
+        self,
+        spec: str,
+        adapter: str | None,
+        *,
+        on_progress: OnProgress | None = None,
+        **settings: Any,
+    ) -> BaseChatModel:
+        """A chat model that answers with an adapter.
+
+        Args:
+            spec: The base model's name for `load_chat_model`.
+            adapter: `name@000003`, `name`, or `base`; None: what the release has, whichever serves.
+            on_progress: Told about a download.
+            settings: As for `load_chat_model`.
+
+        Raises:
+            ValueError: Only models on transformers (`hf:`) have adapters.
+        """
+        plain = load_chat_model(spec, on_progress=on_progress, **settings)
+        engine = getattr(plain, "engine", None)
+        if not isinstance(engine, TransformersEngine):
+            if adapter in (BASE, None):
+                return plain
+            msg = f"Only 'hf:' models answer with an adapter such as {adapter!r}, not {spec!r}"
+            raise ValueError(msg)
+        engines = {field.name for field in fields(TransformersSettings)}
+        own = {name: value for name, value in settings.items() if name not in engines}
+        return self._of(engine).chat_model(adapter or RELEASE, **own)
+
+    def probe(self, ref: AdapterRef, manifest: AdapterManifest) -> None:
+        """Load an adapter on its base and ask it what it was asked where it was made.
+
+        An engine that runs here is taken; otherwise the base is loaded if there is what to ask.
+
+        Raises:
+            AdapterMismatchError: The base here is another one.
+            AdapterError: It can not be loaded, or answers otherwise.
+        """
+        with self._lock:
+            running = [one for one in self._engines if one.digest == manifest.base_digest]
+        if not running and not manifest.probe:
+            return
+        engine = running[0] if running else getattr(load_chat_model(manifest.base), "engine", None)
+        if isinstance(engine, TransformersEngine):
+            adapters = self._of(engine)
+            with adapters.lease(str(ref)) as lease:
+                check_probes(engine, str(ref), manifest.probe, variant=lease.variant)
+
+    def close(self) -> None:
+        """Let go of the adapters; base models stay with whoever holds them."""
+        with self._lock:
+            for engine in self._engines.values():
+                engine.close()
+            self._engines = {}
+
+    def _of(self, engine: TransformersEngine) -> AdapterEngine:
+        with self._lock:
+            if engine not in self._engines:
+                store = ReleaseAdapters(self._folder, engine.digest)
+                self._engines[engine] = AdapterEngine(engine, store)
+            return self._engines[engine]
