@@ -588,6 +588,11 @@ class Askers:
         self.stop = threading.Event()
 
     def __call__(self, number):
+        with asyncio.Runner() as runner:
+            self.ask(number, runner)
+            runner.run(asyncio.sleep(0.05))  # connections that are being closed
+
+    def ask(self, number, runner):
         n = 0
         while not self.stop.is_set():
             n += 1
@@ -597,7 +602,7 @@ class Askers:
             if way == "thrown away":
                 next(self.model.stream("Q", config=config))
                 continue
-            reply = asyncio.run(collect(self.model, way, f"Q{n % 4}", config=config))
+            reply = runner.run(collect(self.model, way, f"Q{n % 4}", config=config))
             reference = reply.response_metadata["adapter"]
             self.answered.append(reference)
             if voice(reply) != self.voices[reference] or not reference.startswith(asked):
