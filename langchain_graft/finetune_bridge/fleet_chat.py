@@ -7,9 +7,10 @@ import asyncio
 import time
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
 
 from langchain_core.runnables.config import ensure_config, run_in_executor
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from langchain_graft.errors import MissingExtraError
 from langchain_graft.finetune_bridge.fleet import Fleet
@@ -53,14 +54,15 @@ class FleetChatModel(BaseChatOpenAI):
     adapter: str = "base"
     """`base`, `legal` or `legal@000003`; `config["configurable"]["adapter"]` asks for another."""
 
+    _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = PrivateAttr(
+        default_factory=WeakKeyDictionary
+    )
+
     model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True)
 
     @classmethod
     def of_fleet(cls, fleet: Fleet, *, adapter: str = "base", **settings: Any) -> Self:
         """The chat model; see `Fleet.chat_model`."""
-        # No connection is kept: one would outlive the model, or the event loop that opened it.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        given: dict[str, Any] = {"trust_env": False, "limits": limits}
         defaults = {"temperature": 0.0, "max_retries": 1, "stream_usage": True}
         return cls(
             fleet=fleet,
@@ -72,8 +74,8 @@ class FleetChatModel(BaseChatOpenAI):
             use_responses_api=False,
             http_socket_options=(),
             custom_get_token_ids=lambda text: _tokens(fleet, prompt=text),
-            http_client=openai.DefaultHttpxClient(**given),
-            http_async_client=openai.DefaultAsyncHttpxClient(**given),
+            http_client=openai.DefaultHttpxClient(**_connections()),
+            http_async_client=openai.DefaultAsyncHttpxClient(**_connections()),
             **(defaults | settings),
         )
 
@@ -205,7 +207,7 @@ class FleetChatModel(BaseChatOpenAI):
                 with await self._avisit(attempts) as visit:
                     try:
                         pieces: Any = BaseChatOpenAI._astream(  # noqa: SLF001 (our base's)
-                            self._at(visit.route, lease), messages, stop, None, **kwargs
+                            self._aat(visit.route, lease), messages, stop, None, **kwargs
                         )
                         async with aclosing(pieces):
                             async for piece in pieces:
@@ -257,7 +259,7 @@ class FleetChatModel(BaseChatOpenAI):
             while True:
                 with await self._avisit(attempts) as visit:
                     try:
-                        model = self._at(visit.route, lease)
+                        model = self._aat(visit.route, lease)
                         result = await BaseChatOpenAI._agenerate(  # noqa: SLF001 (our base's)
                             model, messages, stop, run_manager, **kwargs
                         )
@@ -278,19 +280,26 @@ class FleetChatModel(BaseChatOpenAI):
 
     def _at(self, route: Route, lease: Lease) -> Self:
         """This model, speaking to one server about one adapter."""
-        settings = {
-            "base_url": f"{route.replica.url}/v1",
-            "api_key": route.replica.api_key or "none",
-        }
-        root = self.root_client.with_options(**settings)
-        aroot = self.root_async_client.with_options(**settings)
+        root = self.root_client.with_options(**_address(route))
         return self.model_copy(
             update={
                 "model_name": lease.adapter.name,
                 "root_client": root,
                 "client": root.chat.completions,
-                "root_async_client": aroot,
-                "async_client": aroot.chat.completions,
+            }
+        )
+
+    def _aat(self, route: Route, lease: Lease) -> Self:
+        """As `_at`, from the event loop that runs: loops of two threads can not share a client."""
+        loop = asyncio.get_running_loop()
+        if (client := self._clients.get(loop)) is None:
+            client = self._clients[loop] = openai.DefaultAsyncHttpxClient(**_connections())
+        root = self.root_async_client.with_options(**_address(route), http_client=client)
+        return self.model_copy(
+            update={
+                "model_name": lease.adapter.name,
+                "root_async_client": root,
+                "async_client": root.chat.completions,
             }
         )
 
@@ -326,6 +335,16 @@ class FleetChatModel(BaseChatOpenAI):
             include_raw: Give `{"raw", "parsed", "parsing_error"}` instead of the parsed value.
         """
         return create_json_output(self, schema, include_raw=include_raw)
+
+
+def _connections() -> dict[str, Any]:
+    """No connection is kept: one would outlive the model, or the event loop that opened it."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    return {"trust_env": False, "limits": limits}
+
+
+def _address(route: Route) -> dict[str, Any]:
+    return {"base_url": f"{route.replica.url}/v1", "api_key": route.replica.api_key or "none"}
 
 
 def _say(piece: ChatGenerationChunk, lease: Lease) -> None:
