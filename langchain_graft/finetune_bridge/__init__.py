@@ -8,23 +8,40 @@ __all__ = [
     "AdapterChatModel",
     "AdapterEmbeddings",
     "AdapterEngine",
+    "AdapterEntry",
+    "AdapterLease",
     "AdapterManifest",
     "AdapterRef",
     "AdapterStore",
     "Fleet",
     "FleetChatModel",
+    "Probe",
     "Promotion",
     "QueryMap",
+    "Servability",
     "VllmReplica",
+    "export_merged",
+    "export_peft",
+    "export_vllm",
 ]
 
 if TYPE_CHECKING:
     from langchain_graft.finetune_bridge.adapter_chat import AdapterChatModel
     from langchain_graft.finetune_bridge.adapter_embeddings import AdapterEmbeddings
     from langchain_graft.finetune_bridge.adapter_engine import AdapterEngine
-    from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest
+    from langchain_graft.finetune_bridge.adapter_export import (
+        export_merged,
+        export_peft,
+        export_vllm,
+    )
+    from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest, Probe
     from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
-    from langchain_graft.finetune_bridge.adapter_store import AdapterStore
+    from langchain_graft.finetune_bridge.servability import Servability
+    from langchain_graft.finetune_bridge.adapter_store import (
+        AdapterEntry,
+        AdapterLease,
+        AdapterStore,
+    )
     from langchain_graft.finetune_bridge.fleet import Fleet, Promotion
     from langchain_graft.finetune_bridge.fleet_chat import FleetChatModel
     from langchain_graft.finetune_bridge.query_map import QueryMap
@@ -36,13 +53,20 @@ else:
             "AdapterChatModel": "adapter_chat",
             "AdapterEmbeddings": "adapter_embeddings",
             "AdapterEngine": "adapter_engine",
+            "AdapterEntry": "adapter_store",
+            "AdapterLease": "adapter_store",
             "AdapterManifest": "adapter_manifest",
             "AdapterRef": "adapter_ref",
             "AdapterStore": "adapter_store",
             "Fleet": "fleet",
             "FleetChatModel": "fleet_chat",
+            "Probe": "adapter_manifest",
             "Promotion": "fleet",
             "QueryMap": "query_map",
+            "Servability": "servability",
             "VllmReplica": "vllm_replica",
+            "export_merged": "adapter_export",
+            "export_peft": "adapter_export",
+            "export_vllm": "adapter_export",
         },
     )

@@ -76,12 +76,14 @@ class AdapterLeases:
         Raises:
             AdapterNotFoundError: There is none, or it is being removed.
         """
-        with self._lock:
-            if held := self._held.get(ref):
-                held.count += 1
-            else:
-                self._held[ref] = _Held(_shared(ref, folder), 1)
-        self._settle()
+        try:
+            with self._lock:
+                if held := self._held.get(ref):
+                    held.count += 1
+                else:
+                    self._held[ref] = _Held(_shared(ref, folder), 1)
+        finally:
+            self._settle()
         return AdapterLease(self, ref)
 
     def release(self, ref: AdapterRef) -> None:

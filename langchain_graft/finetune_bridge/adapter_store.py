@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -333,8 +334,10 @@ class AdapterStore:
                 gone = home / f"{_REMOVED}{secrets.token_hex(4)}"
                 try:
                     folder.rename(gone)
-                except PermissionError as error:  # Windows: a file of it is open
-                    raise in_use(ref) from error
+                except PermissionError as error:
+                    if sys.platform != "win32":
+                        raise
+                    raise in_use(ref) from error  # a file of it is open
                 sync_folder(home)
                 shutil.rmtree(gone, ignore_errors=True)
 
