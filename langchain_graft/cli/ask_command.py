@@ -30,6 +30,7 @@ examples:
   graft ask "What have Pixar and NeXT to do with each other?" --kb my-kb --chain graph
   graft ask "Who acted in the most films?" --chain text2cypher --graph bolt://localhost:7687
   graft ask "What are the main themes?" --kb my-kb --chain overview
+  graft ask "When is a contract void?" --kb my-kb --adapter legal
 """
 
 
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(msg)
     with progress() as on_progress:
         kb = open_filled(arguments.kb, on_progress) if arguments.kb else None
-        model = load_model(arguments, on_progress)
+        model = load_model(arguments, on_progress, kb)
     chain = make_chain(arguments, kb, model)
     if arguments.json:
         print_json(output_as_json(chain.invoke(arguments.question)))

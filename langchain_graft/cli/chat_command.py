@@ -15,6 +15,7 @@ EXAMPLES = """\
 examples:
   graft chat --kb my-kb
   graft chat --kb my-kb --chain auto --retriever hybrid
+  graft chat --kb my-kb --adapter legal@000003
   printf 'Who founded Apple?\\nWhen was he born?\\n' | graft chat --kb my-kb
 
 Questions may refer to what was said before. /new begins a new conversation, /exit ends.
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with progress() as on_progress:
         kb = open_filled(arguments.kb, on_progress)
-        model = load_model(arguments, on_progress)
+        model = load_model(arguments, on_progress, kb)
     chain = create_conversational_chain(model, make_chain(arguments, kb, model))
     history: list[Any] = []
     for question in _questions():

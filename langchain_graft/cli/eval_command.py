@@ -14,6 +14,7 @@ from langchain_graft.cli.options import (
     load_model,
     make_chain,
     make_retriever,
+    model_spec,
     open_filled,
     positive,
     retriever_kind,
@@ -125,7 +126,9 @@ def _questions(
         "metrics": _as_json(retrieval_summary(rankings, questions)),
     }
     if not arguments.retrieval_only:
-        figures["model"] = arguments.model
+        figures["model"] = model_spec(arguments, kb)
+        if arguments.adapter:
+            figures["adapter"] = arguments.adapter
         figures["metrics"] |= _answers(arguments, kb, questions, on_progress)
     return figures
 
@@ -144,7 +147,7 @@ def _calibrate(
     retriever = kb.retriever(
         "hybrid",
         filter=arguments.filter,
-        rewriter=create_multi_query_rewriter(_model(arguments, on_progress)),
+        rewriter=create_multi_query_rewriter(_model(arguments, on_progress, kb)),
     )
     compared = compare_rewriting(retriever, queries, judged, on_progress=on_progress)
     weakness = calibrate(compared)
@@ -187,7 +190,9 @@ def _rank(
     """Query id to source ids, best first."""
     from langchain_graft.evaluation.ranking import distinct  # noqa: PLC0415
 
-    retriever = make_retriever(arguments, kb, k=_DEPTH, load=lambda: _model(arguments, on_progress))
+    retriever = make_retriever(
+        arguments, kb, k=_DEPTH, load=lambda: _model(arguments, on_progress, kb)
+    )
     batch = _REWRITTEN_BATCH if arguments.retriever in REWRITING else _QUERY_BATCH
     ids, texts = list(queries), list(queries.values())
     rankings = {}
@@ -199,11 +204,13 @@ def _rank(
     return rankings
 
 
-def _model(arguments: argparse.Namespace, on_progress: OnProgress) -> BaseChatModel:
+def _model(
+    arguments: argparse.Namespace, on_progress: OnProgress, kb: KnowledgeBase
+) -> BaseChatModel:
     """The chat model, whose replies are kept."""
     from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache  # noqa: PLC0415
 
-    model = load_model(arguments, on_progress)
+    model = load_model(arguments, on_progress, kb)
     if arguments.no_cache:
         return model
     return with_reply_cache(model, ReplyCache())
@@ -225,7 +232,7 @@ def _answers(
     )
 
     rows = evaluate_answers(
-        make_chain(arguments, kb, _model(arguments, on_progress)),
+        make_chain(arguments, kb, _model(arguments, on_progress, kb)),
         questions,
         is_refusal=is_refusal,
         on_answer=lambda done, total: on_progress("answer", done, total),

@@ -26,6 +26,10 @@ COMMANDS = {
     "chat": "ask in a conversation",
     "status": "what a knowledge base holds, and what could not be read",
     "eval": "measure retrieval and answers",
+    "adapters": "list, show, import, export and remove the adapters of a knowledge base",
+    "releases": "what served a knowledge base, and what serves now",
+    "promote": "make an adapter part of what serves",
+    "rollback": "make the former release serve again",
     "graph": "what a graph holds, copy it, draw it",
     "neo4j": "run a Neo4j on this machine, without Docker or Java",
     "models": "list, download and verify the local models",
@@ -71,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def exit_code(error: BaseException) -> int | None:
     """What an error means to the caller; None: it is a fault of ours, to be shown in full."""
     from langchain_graft.errors import (  # noqa: PLC0415
+        AdapterNotFoundError,
         EvaluationDataError,
         GraftError,
         NotAKnowledgeBaseError,
@@ -82,6 +87,7 @@ def exit_code(error: BaseException) -> int | None:
         (FileNotFoundError, WRONG_USE),
         (NotAKnowledgeBaseError, WRONG_USE),
         (UnknownModelError, WRONG_USE),
+        (AdapterNotFoundError, WRONG_USE),
         (EvaluationDataError, WRONG_USE),
         (GraftError, FAILED),
         (OSError, FAILED),

@@ -47,7 +47,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_answering(
     parser: argparse.ArgumentParser, *, retrievers: Sequence[str] = RETRIEVERS
 ) -> None:
-    """`--chain`, `--model`, `-k`, `--filter`, `--retriever`, `--context-tokens`."""
+    """`--chain`, `--model`, `--adapter`, `-k`, `--filter`, `--retriever`, `--context-tokens`."""
     parser.add_argument(
         "--chain",
         choices=CHAINS,
@@ -60,10 +60,15 @@ def add_answering(
     add_graph(parser, kb=False)
     parser.add_argument(
         "--model",
-        default=DEFAULT_MODEL,
         metavar="SPEC",
-        help=f"the chat model: a name of `graft models list`, gguf:FILE, hf:NAME, openai:NAME, ... "
-        f"(default: {DEFAULT_MODEL})",
+        help="the chat model: a name of `graft models list`, gguf:FILE, hf:NAME, openai:NAME, ... "
+        f"(default: what the adapter or the release is made for, else {DEFAULT_MODEL})",
+    )
+    parser.add_argument(
+        "--adapter",
+        metavar="REF",
+        help="an adapter on the chat model, as `graft adapters list` has it: legal@000003, legal, "
+        "or base for none (default: the release's)",
     )
     parser.add_argument(
         "-k",
@@ -92,11 +97,33 @@ def add_answering(
     )
 
 
-def load_model(arguments: argparse.Namespace, on_progress: OnProgress | None) -> BaseChatModel:
-    """The chat model that was asked for."""
+def load_model(
+    arguments: argparse.Namespace, on_progress: OnProgress | None, kb: KnowledgeBase | None = None
+) -> BaseChatModel:
+    """The chat model that was asked for, with the adapter that was, or the release's.
+
+    Raises:
+        ValueError: An adapter was asked for without a knowledge base.
+    """
     from langchain_graft.models import load_chat_model  # noqa: PLC0415
 
-    return load_chat_model(arguments.model, on_progress=on_progress, max_tokens=ANSWER_TOKENS)
+    spec = model_spec(arguments, kb)
+    if kb is not None:
+        return kb.chat_model(
+            spec, adapter=arguments.adapter, on_progress=on_progress, max_tokens=ANSWER_TOKENS
+        )
+    if arguments.adapter:
+        msg = f"--adapter {arguments.adapter}: say which knowledge base has it, --kb FOLDER"
+        raise ValueError(msg)
+    return load_chat_model(spec, on_progress=on_progress, max_tokens=ANSWER_TOKENS)
+
+
+def model_spec(arguments: argparse.Namespace, kb: KnowledgeBase | None) -> str:
+    """The chat model's name: as asked, what the adapter or the release has, or the default."""
+    if arguments.model or kb is None:
+        return arguments.model or DEFAULT_MODEL
+    ref = kb.adapters.resolve(arguments.adapter) if arguments.adapter else None
+    return kb.adapters.manifest(ref).base if ref else kb.release.generator or DEFAULT_MODEL
 
 
 def open_filled(folder: Path, on_progress: OnProgress | None) -> KnowledgeBase:

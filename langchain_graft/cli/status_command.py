@@ -26,16 +26,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show what there is; no model is loaded."""
     from langchain_graft.cli.console import print_json, print_table  # noqa: PLC0415
+    from langchain_graft.cli.releases_command import with_adapter  # noqa: PLC0415
     from langchain_graft.knowledge_base.status import read_status  # noqa: PLC0415
 
     status = read_status(arguments.kb)
     if arguments.json:
         print_json(asdict(status))
         return 0
+    embedder = with_adapter(status.embeddings or "an object", status.embeddings_adapter)
     rows = [
         ("documents", _counts(status.documents)),
         ("passages", _counts(status.chunks)),
-        ("embedder", f"{status.embeddings or 'an object'} ({status.embeddings_digest})"),
+        ("embedder", f"{embedder} ({status.embeddings_digest})"),
+        ("release", status.release),
         ("generation", status.generation),
         ("size", f"{status.bytes / 1e6:.1f} MB"),
     ]

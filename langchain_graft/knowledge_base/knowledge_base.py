@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
 
+    from langchain_graft.finetune_bridge.adapter_manifest import AdapterKind, AdapterSide
     from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
     from langchain_graft.finetune_bridge.adapter_store import AdapterStore
     from langchain_graft.graph.embedded_store import EmbeddedGraphStore
@@ -436,6 +437,50 @@ class KnowledgeBase:
         with self._lock:
             self._adapters = self._adapters or open_adapters(self.folder)
             return self._adapters
+
+    def import_adapter(
+        self,
+        folder: Path | str,
+        name: str,
+        *,
+        kind: AdapterKind = "generator",
+        base: str | None = None,
+        side: AdapterSide = "both",
+        on_progress: OnProgress | None = None,
+    ) -> AdapterRef:
+        """Take in an adapter that was made elsewhere, as the next version of a name.
+
+        Nothing in its folder is executed or followed; what it is made for is loaded, to see whether
+        it fits and to write down its digest.
+
+        Args:
+            folder: As PEFT saves it, or `QueryMap.save`.
+            name: How it will be called.
+            kind: "generator" for a chat model, "embeddings" for an embedder, "query-map".
+            base: Its base's name; None: the knowledge base's own embedder, without adapter.
+            side: Embeddings: "query" leaves documents as the base embeds them.
+            on_progress: Told about a download.
+
+        Raises:
+            ValueError: A chat model's base is not named, or is not one that can have adapters.
+            AdapterRefusedError: The folder is not what may be loaded; nothing was kept.
+            AdapterMismatchError: The base has other layers.
+        """
+        from langchain_graft.knowledge_base import adapter_import  # noqa: PLC0415
+
+        source = Path(folder)
+        if kind == "generator":
+            if base is None:
+                msg = f"Say which chat model {name!r} was made for: base='hf:NAME'"
+                raise ValueError(msg)
+            return adapter_import.import_generator(
+                self.adapters, source, name, base=_lasting(base), on_progress=on_progress
+            )
+        spec = _lasting(base) if base else read_manifest(self.folder).embeddings
+        embeddings = self._embedders.by_name(spec, None)
+        return adapter_import.import_for_embeddings(
+            self.adapters, source, name, kind=kind, base=(spec, embeddings), side=side
+        )
 
     @property
     def release(self) -> Release:

@@ -19,6 +19,10 @@ class Status:
     embeddings: str | None
     """The embedder's name; None: an object."""
     embeddings_digest: str
+    embeddings_adapter: str | None
+    """The adapter on it, as `name@000003`."""
+    release: int
+    """The release that serves; 0: as it was ingested."""
     generation: int
     documents: dict[str, int]
     """Number of documents by state: ready, failed, duplicate."""
@@ -56,6 +60,8 @@ def read_status(folder: Path | str) -> Status:
         folder=str(folder),
         embeddings=manifest.embeddings,
         embeddings_digest=manifest.embeddings_digest,
+        embeddings_adapter=manifest.embeddings_adapter,
+        release=manifest.release,
         generation=manifest.generation,
         documents=dict(Counter(source.state for source in sources)),
         chunks=chunks,

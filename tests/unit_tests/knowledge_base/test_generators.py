@@ -136,7 +136,7 @@ def test_what_a_release_needs_is_not_removed(kb, base):
 
 
 def test_models_without_adapters(kb, monkeypatch):
-    scripted = ScriptedChatModel(replies=["Yes."])
+    scripted = ScriptedChatModel(script=["Yes."])
     for module in ("knowledge_base", "generators"):
         monkeypatch.setattr(
             f"langchain_graft.knowledge_base.{module}.load_chat_model", lambda *_, **__: scripted

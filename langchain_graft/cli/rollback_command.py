@@ -1,0 +1,39 @@
+"""`graft rollback`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_graft.cli.options import add_json, add_kb
+
+if TYPE_CHECKING:
+    import argparse
+
+EXAMPLES = """\
+examples:
+  graft rollback --kb my-kb
+
+Documents that came since are embedded by the former embedder before it serves; when none did, it
+serves at once.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_kb(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Go back to the former release."""
+    from langchain_graft.cli.console import progress  # noqa: PLC0415
+    from langchain_graft.cli.promote_command import print_estimate  # noqa: PLC0415
+    from langchain_graft.cli.releases_command import print_release  # noqa: PLC0415
+    from langchain_graft.knowledge_base import KnowledgeBase  # noqa: PLC0415
+
+    with progress() as on_progress:
+        kb = KnowledgeBase.open(arguments.kb, on_progress=on_progress)
+        release = kb.rollback(on_estimate=print_estimate, on_progress=on_progress)
+    kb.close()
+    print_release(release, as_json=arguments.json)
+    return 0
