@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     )
     from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest, Probe
     from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
-    from langchain_graft.finetune_bridge.servability import Servability
     from langchain_graft.finetune_bridge.adapter_store import (
         AdapterEntry,
         AdapterLease,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from langchain_graft.finetune_bridge.fleet import Fleet, Promotion
     from langchain_graft.finetune_bridge.fleet_chat import FleetChatModel
     from langchain_graft.finetune_bridge.query_map import QueryMap
+    from langchain_graft.finetune_bridge.servability import Servability
     from langchain_graft.finetune_bridge.vllm_replica import VllmReplica
 else:
     __getattr__, __dir__ = lazy_exports(

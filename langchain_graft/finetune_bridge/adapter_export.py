@@ -22,9 +22,9 @@ from langchain_graft.finetune_bridge.adapter_folder import (
     check_folder,
     copy_file,
 )
-from langchain_graft.finetune_bridge.servability import highest_rank, is_plain, servability
 from langchain_graft.finetune_bridge.lora_layers import LoraLayers, LoraPair
 from langchain_graft.finetune_bridge.lora_weights import read_lora
+from langchain_graft.finetune_bridge.servability import highest_rank, is_plain, servability
 
 try:
     import torch

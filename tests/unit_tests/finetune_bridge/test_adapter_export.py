@@ -20,8 +20,8 @@ from langchain_graft.finetune_bridge.adapter_export import (
     merge_pairs,
 )
 from langchain_graft.finetune_bridge.adapter_folder import CONFIG, WEIGHTS, check_folder
-from langchain_graft.finetune_bridge.servability import servability
 from langchain_graft.finetune_bridge.lora_weights import read_lora
+from langchain_graft.finetune_bridge.servability import servability
 from langchain_graft.models.sentence_embeddings import SentenceEmbeddings
 
 TOKENS = torch.arange(20)[None]
