@@ -88,9 +88,9 @@ class QueryMap:
     ) -> QueryMap:
         """The map under which each query is nearest to its document, among all of them.
 
-        The loss is the softmax over all documents' cosines, divided by 0.05, of the query's own
-        one (van den Oord et al., arXiv 1807.03748); Adam. It stops when the loss of a tenth
-        of the documents' queries, which it does not learn from, falls no more.
+        The loss is the softmax over all documents' cosines, of the query's own one (van den Oord
+        et al., arXiv 1807.03748), at a temperature of a quarter of their spread; Adam. It stops
+        when the loss on a tenth of the documents, which it does not learn from, falls no more.
 
         Args:
             queries: `float32[n, dimensions]`, as the embedder gives them.

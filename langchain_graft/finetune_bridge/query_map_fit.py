@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     Vectors = np.ndarray | Sequence[Sequence[float]]
 
 FEWEST_PAIRS = 20
-TEMPERATURE = 0.05
+_SHARPNESS = 4.0
+"""The softmax's temperature is the scores' spread divided by this: embedders' cosines lie closer
+together or wider apart, as they were trained."""
 _CANDIDATES = 8192
 """Documents among which a batch of queries chooses; of more, others are drawn each time."""
-_BATCH = 256
-_MAX_EPOCHS = 40
+_BATCHES = 16
+"""An epoch has so many, or more of `_LARGEST_BATCH`: few pairs would be few steps."""
+_LARGEST_BATCH = 256
+_MAX_EPOCHS = 100
 _PATIENCE = 4
 """Epochs without a better loss before it stops."""
 _HELD_OUT = 10
-"""One document of so many, with its queries, is not learned from."""
-_LEARNING_RATE = 1e-3
+"""One document of so many, with its queries, is not learned from; of few documents more."""
+_FEWEST_HELD_OUT = 10
+_LEARNING_RATE = 5e-4
 _DECAY, _SQUARE_DECAY, _TINY = 0.9, 0.999, 1e-8
 
 
@@ -45,17 +50,18 @@ def fit_low_rank(
     change = [np.zeros((dimensions, rank), np.float32), start.astype(np.float32)]
     learned, held = pairs.split()
     judged = pairs.candidates(held)
+    sharpness = _SHARPNESS / _spread(pairs.queries[held], judged[0])
     best, kept, waited = np.inf, change, 0
     adam = _Adam(change)
     for _ in range(_MAX_EPOCHS):
-        loss, _ = _loss(change, pairs.queries[held], *judged)
+        loss, _ = _loss(change, pairs.queries[held], *judged, sharpness)
         waited = waited + 1 if loss >= best else 0
         if loss < best:
             best, kept = loss, [part.copy() for part in change]
         if waited == _PATIENCE:
             break
         for batch in pairs.batches(learned):
-            _, slopes = _loss(change, pairs.queries[batch], *pairs.candidates(batch))
+            _, slopes = _loss(change, pairs.queries[batch], *pairs.candidates(batch), sharpness)
             adam.step([slope + l2 * part for slope, part in zip(slopes, change, strict=True)])
     return kept[0], kept[1]
 
@@ -73,13 +79,15 @@ class _Pairs:
     def split(self) -> tuple[np.ndarray, np.ndarray]:
         """Places of the queries to learn from, and of those of a tenth of the documents."""
         asked_for = self.random.permutation(np.unique(self.own))
-        held = np.isin(self.own, asked_for[: max(1, len(asked_for) // _HELD_OUT)])
+        count = max(len(asked_for) // _HELD_OUT, min(_FEWEST_HELD_OUT, len(asked_for) // 3))
+        held = np.isin(self.own, asked_for[:count])
         return np.flatnonzero(~held), np.flatnonzero(held)
 
     def batches(self, places: np.ndarray) -> list[np.ndarray]:
         """The places, shuffled."""
         order = self.random.permutation(places)
-        return [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
+        size = min(_LARGEST_BATCH, max(1, len(order) // _BATCHES))
+        return [order[start : start + size] for start in range(0, len(order), size)]
 
     def candidates(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Documents to choose from, and the place among them of each query's own."""
@@ -114,8 +122,17 @@ class _Adam:
             self.parameters[n] -= _LEARNING_RATE * mean / (np.sqrt(square) + _TINY)
 
 
+def _spread(queries: np.ndarray, documents: np.ndarray) -> float:
+    """How far a query's scores lie apart."""
+    return max(float((queries @ documents.T).std(axis=1).mean()), _TINY)
+
+
 def _loss(
-    change: list[np.ndarray], queries: np.ndarray, documents: np.ndarray, own: np.ndarray
+    change: list[np.ndarray],
+    queries: np.ndarray,
+    documents: np.ndarray,
+    own: np.ndarray,
+    sharpness: float,
 ) -> tuple[float, list[np.ndarray]]:
     """The softmax loss of choosing each query's own document, and its slopes for u and v."""
     u, v = change
@@ -123,7 +140,7 @@ def _loss(
     moved = queries + inner @ u.T
     lengths = np.linalg.norm(moved, axis=1, keepdims=True)
     unit = moved / lengths
-    scores = unit @ documents.T / TEMPERATURE
+    scores = sharpness * (unit @ documents.T)
     scores -= scores.max(axis=1, keepdims=True)
     rows = np.arange(len(queries))
     right = scores[rows, own]
@@ -132,7 +149,7 @@ def _loss(
     loss = float((np.log(sums[:, 0]) - right).mean())
     chances /= sums
     chances[rows, own] -= 1
-    pull = chances @ documents / (TEMPERATURE * len(queries))
+    pull = sharpness / len(queries) * (chances @ documents)
     pull = (pull - (pull * unit).sum(axis=1, keepdims=True) * unit) / lengths
     return loss, [pull.T @ inner, queries.T @ (pull @ u)]
 
@@ -152,7 +169,11 @@ def _pairs(
         msg = f"rank must lie from 1 to the {asked.shape[1]} dimensions, not {rank!r}"
         raise ValueError(msg)
     pool, own = np.unique(np.concatenate([found, others]), axis=0, return_inverse=True)
-    return _Pairs(asked, pool, own.reshape(-1)[: len(asked)], np.random.default_rng(seed))
+    own = own.reshape(-1)[: len(asked)]
+    if (different := len(np.unique(own))) < FEWEST_PAIRS // 2:
+        msg = f"The pairs have {different} different documents; give {FEWEST_PAIRS // 2} or more"
+        raise ValueError(msg)
+    return _Pairs(asked, pool, own, np.random.default_rng(seed))
 
 
 def _rows(vectors: Vectors) -> np.ndarray:

@@ -76,10 +76,9 @@ def test_a_seed_gives_the_same_map(world):
 def test_nothing_to_learn_leaves_the_vectors(world):
     _, documents = world
     random = np.random.default_rng(5)
-    noise = unit(random.standard_normal((40, DIMENSIONS))).astype(np.float32)
-    change = QueryMap.fit(noise, documents[:40], rank=2, l2=0.0)
-    assert np.sum(change(noise) * noise, axis=1).min() > 0.5
-    assert np.isfinite(change(noise)).all()
+    noise = unit(random.standard_normal(documents.shape)).astype(np.float32)
+    change = QueryMap.fit(noise, documents, rank=2)
+    assert np.sum(change(noise) * noise, axis=1).min() > 0.8
 
 
 def test_the_slopes_are_those_of_the_loss(world):
@@ -87,13 +86,13 @@ def test_the_slopes_are_those_of_the_loss(world):
     random = np.random.default_rng(6)
     change = [0.1 * random.standard_normal((DIMENSIONS, 2)) for _ in "uv"]
     own = np.arange(30)
-    _, slopes = _loss(change, queries, documents, own)
+    _, slopes = _loss(change, queries, documents, own, 20.0)
     for n, place in ((0, (3, 1)), (1, (7, 0))):
         losses = []
         for step in (1e-6, -1e-6):
             moved = [part.copy() for part in change]
             moved[n][place] += step
-            losses.append(_loss(moved, queries, documents, own)[0])
+            losses.append(_loss(moved, queries, documents, own, 20.0)[0])
         assert slopes[n][place] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-4)
 
 
@@ -114,6 +113,7 @@ def test_documents_that_nobody_asks_for_are_negatives(world, monkeypatch):
         (np.ones((3, 8)), np.ones((3, 8)), 2, "3 pairs"),
         (np.ones((30, 8)), np.ones((30, 8)), 9, "rank"),
         (np.ones((30, 8)), np.ones((30, 8)), 0, "rank"),
+        (np.ones((30, 8)), np.ones((30, 8)), 2, "documents"),
         (np.full((30, 8), np.nan), np.ones((30, 8)), 2, "finite"),
     ],
 )
