@@ -386,3 +386,31 @@ def count_embedded(monkeypatch):
 
         monkeypatch.setattr(kind, "embed_documents", embed)
     return embedded
+
+
+def test_searches_during_promotions_meet_one_release_each(kb):
+    """A text finds itself with a score of 1 unless query and passages have other embedders."""
+    reader = KnowledgeBase.open(kb.folder, embeddings=HashEmbeddings())
+    retriever = reader.retriever(k=1)
+    scores, ended = [], threading.Event()
+
+    def search(number):
+        while not ended.is_set():
+            [found] = retriever.invoke(f"text {number} apple")
+            scores.append(found.metadata["score"])
+
+    threads = [threading.Thread(target=search, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for turn in range(3):
+        kb.promote("near@000001")
+        kb.ingest_documents(rows(f"plum {turn}"))
+        kb.promote("near@000002")
+        kb.rollback()
+        kb.rollback()
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert len(scores) > 50
+    assert min(scores) > 0.999
+    reader.close()
