@@ -128,6 +128,8 @@ class _LayerPatterns:
                 self._names.setdefault(name, (order, value))
 
     def of(self, layer: str, default: Any) -> Any:
+        if not (self._names or self._expressions):
+            return default
         parts = layer.split(".")
         endings = (".".join(parts[first:]) for first in range(len(parts)))
         fits = [self._names[ending] for ending in endings if ending in self._names]

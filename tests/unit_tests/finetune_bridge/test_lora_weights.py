@@ -1,5 +1,7 @@
 """The pairs that are served are what stock PEFT adds."""
 
+import shutil
+import struct
 import warnings
 
 import pytest
@@ -87,3 +89,16 @@ def test_another_base_is_told_before_anything_is_read(make_adapter):
         read_lora(folder, expected=None, shapes=lambda layer: None)
     with pytest.raises(AdapterMismatchError, match=r"\(7, 7\)"):
         read_lora(folder, expected=None, shapes=lambda layer: (7, 7))
+
+
+def test_matrices_may_lie_anywhere_in_the_file(make_adapter, tmp_path):
+    """Writers fill the header up to eight bytes; a file that does not is as good."""
+    folder = make_adapter()
+    data = (folder / WEIGHTS).read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    shifted = struct.pack("<Q", length + 1) + data[8 : 8 + length] + b" " + data[8 + length :]
+    other = shutil.copytree(folder, tmp_path / "shifted")
+    (other / WEIGHTS).write_bytes(shifted)
+    found, expected = read_lora(other, expected=None), read_lora(folder, expected=None)
+    assert all(torch.equal(found[layer].b, pair.b) for layer, pair in expected.items())
+    assert all(torch.equal(found[layer].a, pair.a) for layer, pair in expected.items())
