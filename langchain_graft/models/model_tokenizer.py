@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import ModelError
 from langchain_graft.models.digest import digest_of
+from langchain_graft.models.tool_calls import WORDS, told_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,11 +68,16 @@ class ModelTokenizer:
             )
         return text
 
-    def chat_prompt(self, messages: Sequence[Mapping[str, Any]]) -> str:
+    def chat_prompt(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> str:
         """The prompt that the model's chat template makes of messages.
 
+        A template that knows no tools is told of them, and of calls and their results, in words.
+
         Args:
-            messages: With `role` and `content`, as for OpenAI.
+            messages: With `role` and `content`, as for OpenAI; a call's `arguments` as an object.
+            tools: What the reply may call, as for OpenAI.
 
         Raises:
             ModelError: There is no template, or it refuses these messages.
@@ -82,32 +88,56 @@ class ModelTokenizer:
                 "that was (often called Instruct or Chat)"
             )
             raise ModelError(msg)
+        if not self._knows_tools:
+            messages, tools = told_in_words(messages, tools), ()
         try:
             prompt: str = self.fast.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True
+                list(messages), list(tools) or None, tokenize=False, add_generation_prompt=True
             )
         except Exception as error:
             msg = f"The chat template of {self._name!r} refuses these messages: {error}"
             raise ModelError(msg) from error
         return prompt
 
-    def chat_ids(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    def chat_ids(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        begun: str = "",
+    ) -> list[int]:
         """The tokens of `chat_prompt`; only the template's control words are read as such.
 
-        A document that says `<|im_end|>` ends no turn: its control words are spelt out.
+        A document that says `<|im_end|>` ends no turn: its control words are spelt out; and where
+        there are tools, its `<tool_call>` is none.
+
+        Args:
+            messages: As for `chat_prompt`.
+            tools: As for `chat_prompt`.
+            begun: What the reply begins with.
 
         Raises:
             ModelError: As for `chat_prompt`.
         """
-        hidden = _Hidden(self._control_words())
-        prompt = self.chat_prompt(
-            [{**one, "content": hidden.put(one["content"])} for one in messages]
-        )
+        uses_tools = tools or any(one.get("tool_calls") for one in messages)
+        hidden = _Hidden([*self._control_words(), *(WORDS if uses_tools else ())])
+        prompt = self.chat_prompt(hidden.put_in(messages), hidden.put_in(tools))
         return [
             id_
-            for text, is_hidden in hidden.parts(prompt)
-            for id_ in self._encode(text, split_special_tokens=is_hidden)["input_ids"]
+            for text, is_hidden in hidden.parts(prompt + begun)
+            for id_ in (self._spelt(text) if is_hidden else self._encode(text)["input_ids"])
         ]
+
+    def _spelt(self, word: str) -> list[int]:
+        """A control word's tokens, as those of any word."""
+        ids: list[int] = self._encode(word, split_special_tokens=True)["input_ids"]
+        if len(ids) > 1 or len(word) == 1:
+            return ids
+        return [id_ for part in (word[0], word[1:]) for id_ in self._encode(part)["input_ids"]]
+
+    @property
+    def _knows_tools(self) -> bool:
+        return bool(re.search(r"\btools\b", str(self.fast.chat_template)))
 
     def ends(self, *told: Any) -> frozenset[int]:
         """Tokens that end a reply: the tokenizer's, the chat template's, and those of a model.
@@ -142,6 +172,14 @@ class _Hidden:
             return text
         pattern = "|".join(map(re.escape, self._words))
         return re.sub(pattern, lambda found: self._marked(self._words.index(found[0])), text)
+
+    def put_in(self, value: Any) -> Any:
+        """A JSON value with the marks in all its texts."""
+        if isinstance(value, str):
+            return self.put(value)
+        if isinstance(value, dict):
+            return {self.put(key): self.put_in(one) for key, one in value.items()}
+        return [self.put_in(one) for one in value] if isinstance(value, list | tuple) else value
 
     def parts(self, text: str) -> list[tuple[str, bool]]:
         """The text in parts, and whether each is a word that was hidden."""

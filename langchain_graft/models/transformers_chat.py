@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +21,12 @@ from pydantic import ConfigDict, Field, model_validator
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.models.reply import Piece, Sampling
 from langchain_graft.models.structured import create_json_output
+from langchain_graft.models.tool_calls import (
+    BEGUN,
+    AskedTools,
+    ToolCallReader,
+    tool_parameters,
+)
 from langchain_graft.models.transformers import TransformersEngine
 
 if TYPE_CHECKING:
@@ -27,10 +34,13 @@ if TYPE_CHECKING:
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatResult
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
+
+
+_NO_TOOLS = AskedTools()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +59,10 @@ class TransformersChatModel(BaseChatModel):
     """A chat model of transformers, run by a `TransformersEngine`.
 
     Streaming, token usage, logprobs (`bind(logprobs=True, top_logprobs=n)`), JSON schema
-    (`with_structured_output`) and grammars (`bind(extra_body={"grammar": gbnf})`) work; tools and
-    images do not. A prompt that does not fit raises `ContextTooLongError`. Control words in a
-    message, such as `<|im_end|>`, are read as plain words. Closing a stream, or cancelling a task,
-    stops the model after the current token.
+    (`with_structured_output`), grammars (`bind(extra_body={"grammar": gbnf})`) and tools
+    (`bind_tools`) work; images do not. A prompt that does not fit raises `ContextTooLongError`.
+    Control words in a message, such as `<|im_end|>`, are read as plain words. Closing a stream, or
+    cancelling a task, stops the model after the current token.
 
     Make one with `load_chat_model("hf:...")` or `TransformersChatModel.of_engine`.
     """
@@ -132,21 +142,23 @@ class TransformersChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        prompt, sampling = self._prompt(messages), self._sampling(stop, kwargs)
+        tools, sampling = AskedTools.of(kwargs), self._sampling(stop, kwargs)
+        prompt = self._prompt(messages, tools)
         self._prepare(kwargs)
         asked = self._asked(kwargs)
         reply = self.engine.generate(
             prompt,
             sampling,
-            grammar=kwargs.get("extra_body"),
+            grammar={"json_schema": tools.schema} if tools.schema else kwargs.get("extra_body"),
             variant=asked.variant,
             on_end=asked.on_end,
         )
+        reader = tools.reader()
         with closing(reply) as pieces:
             for piece in pieces:
-                chunk = self._chunk(piece, len(prompt), asked.told)
+                chunk = self._chunk(piece, len(prompt), asked.told, reader)
                 if run_manager:
-                    run_manager.on_llm_new_token(piece.text, chunk=chunk)
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
 
     async def _astream(
@@ -156,22 +168,23 @@ class TransformersChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        sampling = self._sampling(stop, kwargs)
-        prompt = await run_in_executor(compute_pool(), self._prompt, messages)
+        tools, sampling = AskedTools.of(kwargs), self._sampling(stop, kwargs)
+        prompt = await run_in_executor(compute_pool(), self._prompt, messages, tools)
         await run_in_executor(compute_pool(), self._prepare, kwargs)
         asked = self._asked(kwargs)
         reply = self.engine.agenerate(
             prompt,
             sampling,
-            grammar=kwargs.get("extra_body"),
+            grammar={"json_schema": tools.schema} if tools.schema else kwargs.get("extra_body"),
             variant=asked.variant,
             on_end=asked.on_end,
         )
+        reader = tools.reader()
         async with aclosing(reply) as pieces:
             async for piece in pieces:
-                chunk = self._chunk(piece, len(prompt), asked.told)
+                chunk = self._chunk(piece, len(prompt), asked.told, reader)
                 if run_manager:
-                    await run_manager.on_llm_new_token(piece.text, chunk=chunk)
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
 
     def _generate(
@@ -195,11 +208,34 @@ class TransformersChatModel(BaseChatModel):
     def get_num_tokens_from_messages(
         self,
         messages: Sequence[BaseMessage],
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,  # noqa: ARG002
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
         **_: Any,
     ) -> int:
-        """Number of tokens of the messages in the model's own chat template; tools not counted."""
-        return len(self._prompt(messages))
+        """Number of tokens of the messages, and of tools, in the model's own chat template."""
+        return len(self._prompt(messages, AskedTools.of({"tools": tools})))
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """A model that may call tools.
+
+        Which it calls, and whether, a small model decides badly. A call that it has to make is
+        written under the tools' schemas, by constrained decoding.
+
+        Args:
+            tools: Functions, tools, pydantic classes or OpenAI's descriptions.
+            tool_choice: None or `auto`: it may; `any` (`required`, true): it calls one of them; a
+                tool's name: that one; `none`: it is not told of them.
+            kwargs: Further arguments of each call.
+
+        Raises:
+            ValueError: There is no such tool.
+        """
+        return self.bind(**tool_parameters(tools, tool_choice), **kwargs)
 
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **_: Any
@@ -219,13 +255,18 @@ class TransformersChatModel(BaseChatModel):
         """What the model is computed with for a call with these arguments."""
         return Asked()
 
-    def _prompt(self, messages: Sequence[BaseMessage]) -> list[int]:
+    def _prompt(self, messages: Sequence[BaseMessage], tools: AskedTools = _NO_TOOLS) -> list[int]:
         plain = convert_to_openai_messages(list(messages), text_format="string")
         for message in plain:
+            message["content"] = message.get("content") or ""
             if not isinstance(message["content"], str):
                 msg = f"This model reads text only, not {message['content']!r}"
                 raise ValueError(msg)  # noqa: TRY004 (a wrong value, as in other chat models)
-        return self.engine.tokenizer.chat_ids(plain)
+            for call in message.get("tool_calls", ()):
+                call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+        return self.engine.tokenizer.chat_ids(
+            plain, tools.tools, begun=BEGUN if tools.forced else ""
+        )
 
     def _sampling(self, stop: Sequence[str] | None, asked: Mapping[str, Any]) -> Sampling:
         """The fields, or what a call asks for instead."""
@@ -238,21 +279,25 @@ class TransformersChatModel(BaseChatModel):
         return Sampling(**chosen, stop=tuple(stop), top_logprobs=logprobs)
 
     def _chunk(
-        self, piece: Piece, input_tokens: int, more: Mapping[str, Any]
+        self, piece: Piece, input_tokens: int, more: Mapping[str, Any], reader: ToolCallReader
     ) -> ChatGenerationChunk:
+        text, calls = reader.push(piece.text, last=piece.finish_reason is not None)
         told: dict[str, Any] = {"logprobs": {"content": piece.logprobs}} if piece.logprobs else {}
         if not piece.finish_reason:
             return ChatGenerationChunk(
-                message=AIMessageChunk(content=piece.text, response_metadata=told)
+                message=AIMessageChunk(content=text, tool_call_chunks=calls, response_metadata=told)
             )
-        told |= {"model_name": self.model, "finish_reason": piece.finish_reason, **more}
+        ended = piece.finish_reason == "stop"
+        reason = "tool_calls" if ended and reader.found else piece.finish_reason
+        told |= {"model_name": self.model, "finish_reason": reason, **more}
         usage = UsageMetadata(
             input_tokens=input_tokens,
             output_tokens=piece.output_tokens,
             total_tokens=input_tokens + piece.output_tokens,
         )
         message = AIMessageChunk(
-            content=piece.text,
+            content=text,
+            tool_call_chunks=calls,
             response_metadata=told,
             usage_metadata=usage,
             chunk_position="last",

@@ -53,10 +53,6 @@ class TestStandard(ChatModelUnitTests):
         return {"engine": self.engine, "model": "tiny"}
 
     @property
-    def has_tool_calling(self):
-        return False
-
-    @property
     def has_structured_output(self):
         return True
 
