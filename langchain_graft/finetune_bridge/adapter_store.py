@@ -16,7 +16,6 @@ from langchain_graft.errors import (
     AdapterNotFoundError,
     MissingExtraError,
 )
-from langchain_graft.finetune_bridge.adapter_aliases import FILE as ALIASES
 from langchain_graft.finetune_bridge.adapter_aliases import read_aliases
 from langchain_graft.finetune_bridge.adapter_copy import copy_checked
 from langchain_graft.finetune_bridge.adapter_folder import (
@@ -43,6 +42,15 @@ from langchain_graft.finetune_bridge.adapter_ref import (
     is_version,
     split_reference,
 )
+from langchain_graft.finetune_bridge.adapter_versions import (
+    INCOMING,
+    REMOVED,
+    homes,
+    next_version,
+    sweep,
+    tag,
+    versions,
+)
 from langchain_graft.finetune_bridge.durable import sync_folder
 from langchain_graft.finetune_bridge.strict_json import parse_json
 
@@ -61,7 +69,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AdapterEntry", "AdapterLease", "AdapterStore"]
 _LOCK = ".lock"
-_INCOMING, _REMOVED = ".incoming-", ".removed-"
 _LOCK_SECONDS = 600.0
 _MANIFEST_BYTES = 8 << 20
 
@@ -82,7 +89,7 @@ class AdapterEntry:
     """ISO 8601, UTC."""
 
 
-class AdapterStore:
+class AdapterStore:  # long for what each method promises, not for what it does
     """A folder of adapters, used by any number of threads and processes at once.
 
     `<folder>/<name>/<000001>/` holds a version: `adapter_config.json`,
@@ -136,11 +143,11 @@ class AdapterStore:
         if shapes is not None:
             checked.require_shapes(shapes)
         with self._writing(name, new=True) as home:
-            staged = home / f"{_INCOMING}{secrets.token_hex(4)}"
+            staged = home / f"{INCOMING}{secrets.token_hex(4)}"
             try:
                 copy_checked(checked, staged, manifest=manifest, max_bytes=max_bytes)
-                ref = AdapterRef(name, _next_version(home))
-                staged.rename(home / _tag(ref))
+                ref = AdapterRef(name, next_version(home))
+                staged.rename(home / tag(ref))
                 sync_folder(home)
             finally:
                 shutil.rmtree(staged, ignore_errors=True)
@@ -201,9 +208,9 @@ class AdapterStore:
         """
         found = [
             self._entry(ref, aliases)
-            for home in _homes(self.folder)
+            for home in homes(self.folder)
             for aliases in [read_aliases(home)]
-            for ref in _versions(home)
+            for ref in versions(home)
         ]
         return [entry for entry in found if entry is not None]
 
@@ -227,7 +234,7 @@ class AdapterStore:
         Raises:
             AdapterNotFoundError: There is none.
         """
-        folder = self.folder / ref.name / _tag(ref)
+        folder = self.folder / ref.name / tag(ref)
         if not folder.is_dir() or folder.is_symlink() or folder.parent.is_symlink():
             raise self._not_found(str(ref))
         return folder
@@ -249,12 +256,12 @@ class AdapterStore:
         """
         if adapter == BASE:
             return None
-        name, tag = split_reference(adapter)
-        if is_version(tag):
-            ref = AdapterRef(name, int(tag))
+        name, alias = split_reference(adapter)
+        if is_version(alias):
+            ref = AdapterRef(name, int(alias))
             self.path(ref)
             return ref
-        version = read_aliases(self.folder / name).versions.get(tag)
+        version = read_aliases(self.folder / name).versions.get(alias)
         if version is None:
             raise self._not_found(adapter)
         return AdapterRef(name, version)
@@ -331,7 +338,7 @@ class AdapterStore:
                 raise AdapterInUseError(msg, adapter=str(ref))
             with RemovalLock(ref, folder):
                 aliases.without_version(ref.version).write(home)
-                gone = home / f"{_REMOVED}{secrets.token_hex(4)}"
+                gone = home / f"{REMOVED}{secrets.token_hex(4)}"
                 try:
                     folder.rename(gone)
                 except PermissionError as error:
@@ -353,7 +360,7 @@ class AdapterStore:
 
     def _entry(self, ref: AdapterRef, aliases: Aliases) -> AdapterEntry | None:
         """None: it was removed meanwhile."""
-        folder = self.folder / ref.name / _tag(ref)
+        folder = self.folder / ref.name / tag(ref)
         try:
             manifest = self.manifest(ref)
             size_bytes = (folder / WEIGHTS).stat().st_size
@@ -381,7 +388,7 @@ class AdapterStore:
                 home.mkdir(parents=True, exist_ok=True)
                 sync_folder(self.folder)
             with filelock.FileLock(home / _LOCK, timeout=_LOCK_SECONDS):
-                _sweep(home)
+                sweep(home)
                 yield home
         except filelock.Timeout as error:
             msg = f"Another process has been writing to {str(home)!r} for {_LOCK_SECONDS:.0f} s"
@@ -394,40 +401,7 @@ class AdapterStore:
             raise AdapterError(msg, adapter=name) from error
 
     def _not_found(self, adapter: str) -> AdapterNotFoundError:
-        homes = _homes(self.folder)
-        there = [str(ref) for home in homes for ref in _versions(home)]
-        there += [f"{home.name}@{alias}" for home in homes for alias in self.aliases(home.name)]
+        there_are = homes(self.folder)
+        there = [str(ref) for home in there_are for ref in versions(home)]
+        there += [f"{home.name}@{alias}" for home in there_are for alias in self.aliases(home.name)]
         return AdapterNotFoundError(adapter, available=there)
-
-
-def _tag(ref: AdapterRef) -> str:
-    return f"{ref.version:06}"
-
-
-def _homes(folder: Path) -> list[Path]:
-    """The folders of the names."""
-    return sorted(one for one in folder.iterdir() if _is_home(one)) if folder.is_dir() else []
-
-
-def _versions(home: Path) -> list[AdapterRef]:
-    there = [one for one in home.iterdir() if is_version(one.name) and not one.is_symlink()]
-    return sorted(AdapterRef(home.name, int(one.name)) for one in there)
-
-
-def _next_version(home: Path) -> int:
-    return max([read_aliases(home).last, *(ref.version for ref in _versions(home))]) + 1
-
-
-def _is_home(folder: Path) -> bool:
-    try:
-        check_name(folder.name)
-    except ValueError:
-        return False
-    return folder.is_dir() and not folder.is_symlink()
-
-
-def _sweep(home: Path) -> None:
-    for left in [*home.glob(f"{_INCOMING}*"), *home.glob(f"{_REMOVED}*")]:
-        shutil.rmtree(left, ignore_errors=True)
-    for left in home.glob(f".{ALIASES}-*"):
-        left.unlink(missing_ok=True)

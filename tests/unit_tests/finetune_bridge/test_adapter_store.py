@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import numpy as np
 import pytest
 
 from langchain_graft.errors import (
@@ -16,8 +17,9 @@ from langchain_graft.errors import (
     AdapterNotFoundError,
     AdapterRefusedError,
 )
-from langchain_graft.finetune_bridge import AdapterManifest, AdapterRef, AdapterStore
+from langchain_graft.finetune_bridge import AdapterManifest, AdapterRef, AdapterStore, QueryMap
 from langchain_graft.finetune_bridge.lora_weights import read_lora
+from langchain_graft.finetune_bridge.query_map import read_query_map
 
 MANIFEST = AdapterManifest(kind="generator", base="hf:tiny", base_digest="b" * 32)
 
@@ -65,6 +67,7 @@ def test_lists_what_there_is(legal, adapter):
     legal.set_alias(TWO, "canary")
     (legal.folder / "notes.txt").write_text("not ours")
     (legal.folder / "Other Folder").mkdir()
+    (legal.folder / "legal" / "000000").mkdir()
     found = [(str(one.ref), one.aliases, one.kind, one.base) for one in legal.list()]
     assert found == [
         ("legal@000001", (), "generator", "hf:tiny"),
@@ -264,3 +267,20 @@ def test_links_in_the_store_are_not_followed(legal, tmp_path):
     for linked in ("legal@000007", "linked@000001"):
         with pytest.raises(AdapterNotFoundError):
             legal.resolve(linked)
+
+
+def test_keeps_query_maps_as_well(store, tmp_path):
+    parts = np.random.default_rng(0).normal(size=(2, 16, 4)).astype(np.float32)
+    (tmp_path / "map").mkdir()
+    QueryMap(u=parts[0], v=parts[1]).save(tmp_path / "map")
+    manifest = AdapterManifest(kind="query-map", base="e5", base_digest="b", side="query")
+    ref = store.register(tmp_path / "map", "medical", manifest=manifest)
+    again = read_query_map(store.path(ref), expected=store.manifest(ref).files)
+    assert np.array_equal(again.u, parts[0])
+    with pytest.raises(AdapterRefusedError, match="a map of a query's vector"):
+        read_lora(store.path(ref), expected=None)
+    config = tmp_path / "map" / "adapter_config.json"
+    config.write_text(config.read_text().replace("4", "5"))
+    with pytest.raises(AdapterRefusedError, match="no query map"):
+        store.register(tmp_path / "map", "medical", manifest=manifest)
+    assert len(store.list()) == 1
