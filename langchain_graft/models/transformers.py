@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from langchain_core.runnables.config import run_in_executor
@@ -62,6 +62,9 @@ class TransformersSettings:
     """"cpu", "cuda", "cuda:0", "mps"; None: the fastest there is."""
     dtype: str | None = None
     """"float32", "bfloat16" or "float16"; None: the fastest that is safe on the device."""
+    quantization: Literal["nf4"] | None = None
+    """"nf4": weights of linear layers in 4 bits (Dettmers et al., QLoRA, 2023), computed in
+    `dtype`; for what would not fit otherwise: a processor takes several times as long for it."""
     context_tokens: int | None = None
     """Most tokens of prompt and reply; None: 4096, or what the model was made for if less."""
     batch_tokens: int = 2048
@@ -86,6 +89,9 @@ class TransformersSettings:
             if value is not None and value < fewest:
                 msg = f"{name} must be {fewest} or more, not {value!r}"
                 raise ValueError(msg)
+        if self.quantization not in (None, "nf4"):
+            msg = f"quantization is None or 'nf4', not {self.quantization!r}"
+            raise ValueError(msg)
         if not self.timeout_seconds > 0:
             msg = f"timeout_seconds must be above 0, not {self.timeout_seconds!r}"
             raise ValueError(msg)
@@ -180,7 +186,10 @@ class TransformersEngine:
         """Like `load`, of weights that were found."""
         chosen = (settings or TransformersSettings()).on_this_machine()
         model, tokenizer, digest = load_weights(
-            weights, device=str(chosen.device), dtype=getattr(torch, str(chosen.dtype))
+            weights,
+            device=str(chosen.device),
+            dtype=getattr(torch, str(chosen.dtype)),
+            quantization=chosen.quantization,
         )
         return cls(model, tokenizer, name=weights.name, digest=digest, settings=chosen)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from langchain_graft.models.model_folder import (
 from langchain_graft.models.pull import models_folder, pull_model
 
 try:
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GgufConfig
     from transformers import modeling_gguf_pytorch_utils as unpacker
     from transformers.utils.logging import tqdm
 except ImportError as error:
@@ -76,47 +77,74 @@ def find_weights(name: str, *, on_progress: OnProgress | None = None) -> Weights
     raise unknown_model(name, kind="chat")
 
 
-def load_weights(weights: Weights, *, device: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
+def load_weights(
+    weights: Weights, *, device: str, dtype: torch.dtype, quantization: str | None = None
+) -> tuple[Any, Any, str]:
     """The model, its tokenizer, and its digest: what it is, whatever the numbers and the device.
 
     A GGUF file takes transformers about half a minute to unpack, so that a safetensors copy of it
     is kept in the cache, named for the file's sha256 and the numbers; it loads in a second.
 
+    Args:
+        weights: Where they lie.
+        device: Where the model computes.
+        dtype: In which numbers.
+        quantization: "nf4": linear layers are kept in 4 bits.
+
     Raises:
         ModelError: They can not be loaded, or only as a pickle or with code of their own.
+        MissingExtraError: bitsandbytes, which quantizes, is not installed.
     """
     if weights.path.is_dir():
         digest = _folder_digest(weights.path)
-        model, tokenizer = _load(weights.path, dtype)
+        folder = weights.path
     else:
         sha256 = weights.sha256 or sha256_of(weights.path)
         digest = digest_of("transformers", sha256)
         copy = models_folder() / "unpacked" / f"{sha256}-{str(dtype).rpartition('.')[2]}"
         if not copy.is_dir():
             _unpack(weights.path, copy, dtype)
-        model, tokenizer = _load(copy, dtype)
-    with loading(weights.path, "transformers"):
-        return model.to(device).eval(), tokenizer, digest
+        folder = copy
+    model, tokenizer = _load(folder, device, dtype, quantization)
+    return model.eval(), tokenizer, digest
 
 
-def _load(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+def _load(
+    folder: Path, device: str, dtype: torch.dtype, quantization: str | None
+) -> tuple[Any, Any]:
     require_safetensors(folder)
     require_plain(folder)
     with loading(folder, "transformers"):
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-        model = AutoModelForCausalLM.from_pretrained(
+        more = _in_four_bits(device, dtype) if quantization else {}
+        model: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            **more,
         )
+        model = model if quantization else model.to(device)
     if not tokenizer.is_fast:
         msg = f"{str(folder)!r} has no fast tokenizer (tokenizer.json), which this engine needs"
         raise ModelError(msg)
     return model, tokenizer
+
+
+def _in_four_bits(device: str, dtype: torch.dtype) -> dict[str, Any]:
+    """NF4, the quantization's own constants quantized too, as QLoRA has it."""
+    if find_spec("bitsandbytes") is None:
+        raise MissingExtraError("finetune")
+    asked = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": asked, "device_map": {"": device}}
 
 
 def _unpack(file: Path, copy: Path, dtype: torch.dtype) -> None:

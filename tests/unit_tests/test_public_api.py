@@ -20,6 +20,7 @@ PACKAGES = [
             "chains",
             "cli",
             "evaluation",
+            "finetune_bridge",
             "graph",
             "knowledge_base",
             "models",
