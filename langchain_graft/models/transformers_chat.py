@@ -117,7 +117,7 @@ class TransformersChatModel(BaseChatModel):
         return {
             "model": self.model,
             "weights_digest": self.engine.digest,
-            "dtype": self.engine.dtype,
+            "dtype": self.engine.settings.quantization or self.engine.dtype,
             "context_tokens": self.engine.context_tokens,
             **{name: getattr(self, name) for name in ("max_tokens", "temperature", "top_p")},
             "seed": self.seed,
