@@ -18,6 +18,12 @@ def qwen():
 
 
 @pytest.fixture(scope="session")
+def qwen_half():
+    """The file of the smallest chat model that knows tools."""
+    return pull_model("qwen2.5-coder-0.5b")
+
+
+@pytest.fixture(scope="session")
 def minilm():
     return load_embeddings("minilm")
 
