@@ -333,10 +333,10 @@ class AdapterStore:  # long for what each method promises, not for what it does
             if named := aliases.of(ref.version):
                 msg = f"{str(ref)!r} is what {named[0]!r} stands for. Promote another one first"
                 raise AdapterInUseError(msg, adapter=str(ref))
-            if self._keeps is not None and (why := self._keeps(ref)):
-                msg = f"{str(ref)!r} can not be removed: {why}"
-                raise AdapterInUseError(msg, adapter=str(ref))
             with RemovalLock(ref, folder):
+                if self._keeps is not None and (why := self._keeps(ref)):
+                    msg = f"{str(ref)!r} can not be removed: {why}"
+                    raise AdapterInUseError(msg, adapter=str(ref))
                 aliases.without_version(ref.version).write(home)
                 gone = home / f"{REMOVED}{secrets.token_hex(4)}"
                 try:
