@@ -8,7 +8,9 @@ does hits all alike; one after another is measured on four of the prompts and co
     python benchmarks/engine.py
 """
 
+import os
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -67,7 +69,8 @@ def continuous(engine: TransformersEngine, prompts: list[list[int]]) -> int:
 
 
 def _greedy(**settings: Any) -> GenerationConfig:
-    return GenerationConfig(max_new_tokens=TOKENS, do_sample=False, pad_token_id=0, **settings)
+    fixed = {"max_new_tokens": TOKENS, "do_sample": False, "pad_token_id": 0}
+    return GenerationConfig(**fixed, **settings)  # type: ignore[no-untyped-call]
 
 
 def in_the_engines_thread(engine: TransformersEngine, run: Callable[[], int]) -> Callable[[], int]:
@@ -132,3 +135,5 @@ def _continuous_seconds(engine: TransformersEngine, prompts: list[list[int]]) ->
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # transformers' continuous batching leaves a thread that aborts the process

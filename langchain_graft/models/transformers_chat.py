@@ -143,7 +143,7 @@ class TransformersChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         tools, sampling = AskedTools.of(kwargs), self._sampling(stop, kwargs)
-        prompt = self._prompt(messages, tools)
+        prompt, reader = self._prompt(messages, tools), tools.reader()
         self._prepare(kwargs)
         asked = self._asked(kwargs)
         reply = self.engine.generate(
@@ -153,7 +153,6 @@ class TransformersChatModel(BaseChatModel):
             variant=asked.variant,
             on_end=asked.on_end,
         )
-        reader = tools.reader()
         with closing(reply) as pieces:
             for piece in pieces:
                 chunk = self._chunk(piece, len(prompt), asked.told, reader)
@@ -170,6 +169,7 @@ class TransformersChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         tools, sampling = AskedTools.of(kwargs), self._sampling(stop, kwargs)
         prompt = await run_in_executor(compute_pool(), self._prompt, messages, tools)
+        reader = tools.reader()
         await run_in_executor(compute_pool(), self._prepare, kwargs)
         asked = self._asked(kwargs)
         reply = self.engine.agenerate(
@@ -179,7 +179,6 @@ class TransformersChatModel(BaseChatModel):
             variant=asked.variant,
             on_end=asked.on_end,
         )
-        reader = tools.reader()
         async with aclosing(reply) as pieces:
             async for piece in pieces:
                 chunk = self._chunk(piece, len(prompt), asked.told, reader)

@@ -302,3 +302,30 @@ def test_no_request_has_the_answer_of_another_adapter(adapters, store, serial, f
     flipping.join()
     assert not wrong
     assert flips[0] >= 3
+
+
+def test_stock_peft_would_fail_this(tiny_folder, folders, serial, engine):
+    """Nothing is loaded meanwhile, and yet: the adapter's name lies on modules that all share."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder)
+    tuned = PeftModel.from_pretrained(model, folders[0], adapter_name="a1")
+    for n in (2, 3):
+        tuned.load_adapter(folders[n - 1], f"a{n}")
+    tuned.eval()
+    wrong = []
+
+    def ask(seed):
+        random = Random(seed)  # noqa: S311
+        for _ in range(40):
+            n, prompt = random.randrange(1, 4), random.randrange(len(PROMPTS))
+            ids = torch.tensor([engine.tokenizer.prompt_ids(PROMPTS[prompt])])
+            with torch.inference_mode():
+                logits = tuned(ids, adapter_names=[f"a{n}"]).logits[0, -1]
+            if not np.allclose(logits.log_softmax(-1).numpy(), serial[n][prompt], atol=1e-4):
+                wrong.append(n)
+
+    ask(0)
+    assert not wrong
+    with ThreadPoolExecutor(8) as pool:
+        for asked in [pool.submit(ask, seed) for seed in range(8)]:
+            asked.exception()  # it may also raise
+    assert wrong
