@@ -26,6 +26,8 @@
         AdapterRefusedError           its files are not what may be loaded: nothing was
         AdapterMismatchError          it was made for another base model; `.expected`, `.found`
         AdapterInUseError             it answers requests, or an alias names it
+      TrainingError                   training stopped; `.folder` has what it had reached
+      TrainingDataError               (also ValueError) a row to learn from is not as promised
       ReleaseError                    a release can not be promoted, restored or read
         GateFailedError               it is not better where it should be, or worse elsewhere
       FleetError                      a server of the fleet does not do as it was told
@@ -253,6 +255,18 @@ class AdapterMismatchError(AdapterError):
 
 class AdapterInUseError(AdapterError):
     """It answers requests now, or an alias or a release names it."""
+
+
+class TrainingDataError(GraftError, ValueError):
+    """A row to learn from is not as promised; the message names file and line."""
+
+
+class TrainingError(GraftError):
+    """Training stopped, or could not begin; `folder` is the run's, with its checkpoints."""
+
+    def __init__(self, message: str, *, folder: str) -> None:
+        self.folder = folder
+        super().__init__(message)
 
 
 class ReleaseError(GraftError):
