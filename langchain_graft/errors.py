@@ -262,9 +262,9 @@ class TrainingDataError(GraftError, ValueError):
 
 
 class TrainingError(GraftError):
-    """Training stopped, or could not begin; `folder` is the run's, with its checkpoints."""
+    """Training can not begin, or stopped; checkpoints in `folder`, the run's, stay usable."""
 
-    def __init__(self, message: str, *, folder: str) -> None:
+    def __init__(self, message: str, *, folder: str | None = None) -> None:
         self.folder = folder
         super().__init__(message)
 
