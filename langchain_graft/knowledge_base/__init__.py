@@ -7,6 +7,8 @@ from langchain_graft._lazy import lazy_exports
 __all__ = [
     "Candidate",
     "Comparison",
+    "GateFinding",
+    "GateSettings",
     "IngestReport",
     "IngestSettings",
     "KnowledgeBase",
@@ -15,6 +17,7 @@ __all__ = [
     "Status",
     "calibrate",
     "compare_rewriting",
+    "create_gate",
     "list_releases",
     "read_status",
 ]
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
         calibrate,
         compare_rewriting,
     )
+    from langchain_graft.knowledge_base.gate import GateFinding, GateSettings, create_gate
     from langchain_graft.knowledge_base.ingest_report import IngestReport
     from langchain_graft.knowledge_base.knowledge_base import KnowledgeBase
     from langchain_graft.knowledge_base.promotion import Candidate
@@ -38,6 +42,8 @@ else:
         {
             "Candidate": "promotion",
             "Comparison": "calibration",
+            "GateFinding": "gate",
+            "GateSettings": "gate",
             "IngestReport": "ingest_report",
             "IngestSettings": "settings",
             "KnowledgeBase": "knowledge_base",
@@ -46,6 +52,7 @@ else:
             "Status": "status",
             "calibrate": "calibration",
             "compare_rewriting": "calibration",
+            "create_gate": "gate",
             "list_releases": "release",
             "read_status": "status",
         },

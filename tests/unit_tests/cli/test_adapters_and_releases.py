@@ -135,3 +135,20 @@ def test_an_adapter_needs_a_knowledge_base(capsys):
     graph = ["--chain", "text2cypher", "--graph", "bolt://localhost:1"]
     assert main(["ask", "Who?", *graph, "--adapter", "legal"]) == 2
     assert "say which knowledge base has it" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("imported")
+def test_a_gate_that_fails_says_why_and_changes_nothing(graft, tmp_path):
+    questions = tmp_path / "asked.jsonl"
+    rows = [{"question": "The Altair was a kit.", "documents": ["a"]}] * 3
+    questions.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    target = ("--target", str(questions))
+    told = graft("promote", "near@000001", *target, code=1)
+    assert "target asked: ndcg@10 1.0000 -> 1.0000" in told
+    assert "not better" in told
+    assert [one["number"] for one in graft("releases", "list")] == [0]
+    release = graft("promote", "near@000001", *target, "--force")
+    assert release["forced"]
+    assert "not better" in release["checked"]
+    assert "guard asked" in graft("promote", "near@000002", "--guard", str(questions))["checked"]
+    assert "No such file" in graft("promote", "near@000001", "--guard", "none", code=2)
