@@ -350,7 +350,7 @@ def stock_race(base: Path, folders: Sequence[Path], requests: int) -> dict[str, 
 
 
 def gguf_load() -> float:
-    """The base model as its file comes, by transformers; ours keeps a copy that loads in a blink."""
+    """The base model as its file comes, by transformers; ours keeps a copy that loads faster."""
     file = pull_model(MODEL)
     return seconds_of(
         lambda: AutoModelForCausalLM.from_pretrained(
@@ -367,7 +367,7 @@ def stock_load(base: Path, folders: Sequence[Path]) -> float:
     return statistics.median(times)
 
 
-def main() -> None:
+def main() -> None:  # noqa: PLR0915 (read from top to bottom)
     parser = argparse.ArgumentParser()
     parser.add_argument("--requests", type=int, default=8000)
     requests = parser.parse_args().requests
