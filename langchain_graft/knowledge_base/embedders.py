@@ -65,6 +65,13 @@ class Embedders:
                 other.close()  # a search that began with it takes the adapter again
         return embedder
 
+    def close(self) -> None:
+        """Let all adapters go; an embedder that is asked again takes its own again."""
+        with self._lock:
+            adapted, self._adapted = self._adapted, {}
+        for embedder in adapted.values():
+            embedder.close()
+
     def by_name(self, name: str | None, adapter: str | None) -> Embeddings:
         """An embedder with an adapter, as `name@000003`, or with none."""
         with self._lock:

@@ -172,6 +172,7 @@ class KnowledgeBase:
     def close(self) -> None:
         """Close indexes, graph and adapters; searches that are under way end first."""
         self._live.close()
+        self._embedders.close()
         if self._generators:
             self._generators.close()
         self._close_graph()
