@@ -16,7 +16,7 @@ except ImportError as error:
     raise MissingExtraError("finetune") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 
 FEW_TOKENS = 128
@@ -205,6 +205,15 @@ class _Masks:
             mask = [[owner != row for owner in owners] for row in self._rows]
             self._made[ranks] = torch.tensor(mask, device=inner.device)[:, None]
         return self._made[ranks]
+
+
+def linear_shapes(model: Any) -> Callable[[str], tuple[int, int] | None]:
+    """Tells outputs and inputs of a model's linear layers by name; None: it has none of that name.
+
+    The model is only looked at.
+    """
+    named = {name: _sizes(module) for name, module in model.named_modules()}
+    return named.get
 
 
 def _sizes(module: Any) -> tuple[int, int] | None:
