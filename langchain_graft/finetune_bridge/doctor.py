@@ -141,13 +141,15 @@ def check_negatives(batches: Iterable[Sequence[EmbeddingRow]]) -> Finding:
     In a batch the others' passages are wrong ones: none may be a query's own. `check_answers` asks
     the same of negatives.
     """
-    met = []
+    met: list[str] = []
     for batch in batches:
         passages = Counter(_normal(row.positive) for row in batch)
         queries = Counter(_normal(row.query) for row in batch)
-        for row in batch:
-            if passages[_normal(row.positive)] > 1 or queries[_normal(row.query)] > 1:
-                met.append(row.query)
+        met += [
+            row.query
+            for row in batch
+            if passages[_normal(row.positive)] > 1 or queries[_normal(row.query)] > 1
+        ]
     if met:
         told = (
             f"{len(met)} rows meet a passage that answers them as a wrong one, such as "
