@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.runnables.config import ensure_config
@@ -60,7 +61,7 @@ class AdapterChatModel(TransformersChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {**super()._identifying_params, "adapter": self.adapters.resolve(self.adapter)}
+        return {**super()._identifying_params, **self._version(self.adapter)}
 
     def invoke(
         self,
@@ -86,30 +87,50 @@ class AdapterChatModel(TransformersChatModel):
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
-        """See `BaseChatModel`."""
-        return super().stream(input, config, **self._with_version(config, kwargs))
+        """See `BaseChatModel`; the adapter is that of the moment at which it is first read."""
+        yield from super().stream(input, config, **self._with_version(config, kwargs))
 
-    def astream(
+    async def astream(
         self,
         input: LanguageModelInput,  # noqa: A002
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
+        """See `BaseChatModel`; the adapter is that of the moment at which it is first read."""
+        chunks: Any = super().astream(input, config, **self._with_version(config, kwargs))
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
+    def stream_events(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """See `BaseChatModel`."""
-        return super().astream(input, config, **self._with_version(config, kwargs))
+        return super().stream_events(input, config, **self._with_version(config, kwargs))
+
+    def astream_events(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """See `BaseChatModel`."""
+        return super().astream_events(input, config, **self._with_version(config, kwargs))
 
     def _with_version(
         self, config: RunnableConfig | None, kwargs: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The arguments, the version for which the adapter's name stands now among them.
-
-        It is part of every cache's key.
-        """
+        """The arguments, the version for which the adapter's name stands now among them."""
         asked = ensure_config(config).get("configurable", {}).get("adapter", self.adapter)
-        return {**kwargs, "adapter": self.adapters.resolve(kwargs.get("adapter") or asked)}
+        return {**kwargs, **self._version(kwargs.get("adapter") or asked)}
 
-    def _prepare(self, kwargs: Mapping[str, Any]) -> None:
-        self.adapters.lease(kwargs.get("adapter") or self.adapter).release()
+    def _version(self, adapter: str) -> dict[str, Any]:
+        """What answers, as part of every cache's key: another store may have the same name."""
+        version = self.adapters.resolve(adapter)
+        return {"adapter": version, "adapter_digest": self.adapters.digest(version)}
 
     def _asked(self, kwargs: Mapping[str, Any]) -> Asked:
         lease = self.adapters.lease(kwargs.get("adapter") or self.adapter)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict, deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -20,7 +22,7 @@ from langchain_graft.finetune_bridge.lora_layers import LoraLayers
 from langchain_graft.finetune_bridge.lora_weights import read_lora
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
     from langchain_graft.finetune_bridge.adapter_chat import AdapterChatModel
     from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest
@@ -30,40 +32,43 @@ if TYPE_CHECKING:
 MAX_LOADED = 32
 
 
-@dataclass
+@dataclass(eq=False)
 class _Loaded:
-    """An adapter in memory, and how many requests it answers."""
+    """An adapter in memory, and how many requests it answers; itself the key of its layers."""
 
     ref: AdapterRef
-    kept: Any
-    """The store's lease: no process removes its files meanwhile."""
-    requests: int
-    superseded: bool = False
-    """Whether no alias names it any more: it goes with its last request."""
+    requests: int = 1
     used: int = 0
     """Counts up: the lowest was unused for the longest time."""
 
 
 class Lease:
-    """An adapter for one request: it stays in memory until `release`, which may be called twice."""
+    """An adapter for one request: it stays in memory, and in the store, until `release`.
 
-    def __init__(self, engine: AdapterEngine, loaded: _Loaded | None) -> None:
-        self._engine, self._loaded = engine, loaded
+    One that is forgotten is released when it is collected; a second release does nothing.
+    """
+
+    def __init__(self, engine: AdapterEngine, loaded: _Loaded | None, kept: Any = None) -> None:
+        self._engine, self._loaded, self._kept = engine, loaded, kept
         self.adapter = str(loaded.ref) if loaded else BASE
         """What answers: `name@000003`, or `base`."""
-        self.variant: Hashable = engine.variant(loaded.ref) if loaded else None
+        self.variant: Hashable = loaded
         """The `variant` for the methods of a `TransformersEngine`."""
 
     def release(self) -> None:
-        """The request has ended."""
+        """The request has ended. Neither waits nor fails: Python may be collecting garbage."""
         loaded, self._loaded = self._loaded, None
         if loaded:
+            self._kept.release()
             self._engine._end_request(loaded)  # noqa: SLF001 (its other half)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __del__(self) -> None:
         self.release()
 
 
@@ -93,9 +98,12 @@ class AdapterEngine:
         self._layers = _layers_of(engine)
         self._max_loaded = max_loaded
         self._loaded: dict[AdapterRef, _Loaded] = {}
-        self._named: dict[str, AdapterRef] = {}
+        self._named: dict[str, AdapterRef | None] = {}
+        self._superseded: set[AdapterRef] = set()
+        self._digests: dict[AdapterRef, str] = {}
         self._lock = threading.Lock()
-        self._loading = threading.Lock()
+        self._loading: defaultdict[AdapterRef, threading.Lock] = defaultdict(threading.Lock)
+        self._ended: deque[_Loaded] = deque()
         self._uses = 0
 
     def chat_model(self, adapter: str = BASE, **settings: Any) -> AdapterChatModel:
@@ -132,17 +140,28 @@ class AdapterEngine:
         ref = self._resolved(adapter)
         if ref is None:
             return Lease(self, None)
-        loaded = self._taken(ref) or self._load(ref)
-        self._drop_idle()
-        return Lease(self, loaded)
+        kept = self.store.lease(ref)
+        lease = Lease(self, self._taken(ref) or self._load(ref), kept)
+        self._settle()
+        return lease
 
-    def variant(self, ref: AdapterRef) -> Hashable:
-        """The key under which an adapter computes."""
-        return (str(self.store.folder), str(ref))
+    def digest(self, adapter: str) -> str | None:
+        """What tells a version's numbers from those of any other; None: `base`.
+
+        Raises:
+            AdapterNotFoundError: There is none of that name.
+        """
+        ref = self.store.resolve(adapter)
+        if ref is None:
+            return None
+        if ref not in self._digests:
+            self._digests[ref] = self.store.manifest(ref).digest
+        return self._digests[ref]
 
     def loaded(self) -> list[AdapterRef]:
         """What is in memory now."""
-        with self._lock:
+        self._settle()
+        with self._locked():
             return sorted(self._loaded)
 
     def load(self, ref: AdapterRef) -> None:
@@ -179,19 +198,18 @@ class AdapterEngine:
         """
         ref = self.store.rollback(name)
         self._note(name, ref)
-        self._drop_idle()
+        self._settle()
         return ref
 
     def close(self) -> None:
-        """Drop all adapters that answer nothing; the base model stays."""
-        with self._lock:
-            for loaded in self._loaded.values():
-                loaded.superseded = True
-        self._drop_idle()
+        """Drop all adapters: those that answer something, when they have; the base model stays."""
+        with self._locked():
+            self._superseded.update(self._loaded)
+        self._settle()
 
     def _taken(self, ref: AdapterRef) -> _Loaded | None:
         """What is in memory already, one request more."""
-        with self._lock:
+        with self._locked():
             if loaded := self._loaded.get(ref):
                 self._uses += 1
                 loaded.requests += 1
@@ -199,24 +217,20 @@ class AdapterEngine:
             return loaded
 
     def _load(self, ref: AdapterRef) -> _Loaded:
-        with self._loading:
+        with self._loading[ref]:  # others are loaded meanwhile
             if loaded := self._taken(ref):
                 return loaded
-            kept = self.store.lease(ref)
-            try:
-                manifest = self.store.manifest(ref)
-                self._check(ref, manifest)
-                pairs = read_lora(
-                    self.store.path(ref), expected=manifest.files, shapes=self._layers.shape_of
-                )
-                placed = self._layers.placed(pairs)
-                self.engine.run(partial(self._layers.add, self.variant(ref), placed)).result()
-            except BaseException:
-                kept.release()
-                raise
-            with self._lock:
+            manifest = self.store.manifest(ref)
+            self._check(ref, manifest)
+            pairs = read_lora(
+                self.store.path(ref), expected=manifest.files, shapes=self._layers.shape_of
+            )
+            loaded = _Loaded(ref)
+            self._layers.add(loaded, pairs)
+            with self._locked():
                 self._uses += 1
-                loaded = self._loaded[ref] = _Loaded(ref, kept, requests=1, used=self._uses)
+                loaded.used = self._uses
+                self._loaded[ref] = loaded
             return loaded
 
     def _check(self, ref: AdapterRef, manifest: AdapterManifest) -> None:
@@ -233,48 +247,65 @@ class AdapterEngine:
 
     def _resolved(self, adapter: str) -> AdapterRef | None:
         ref = self.store.resolve(adapter)
-        if ref is not None:
+        if adapter != BASE:
             self._note(adapter, ref)
         return ref
 
-    def _note(self, adapter: str, ref: AdapterRef) -> None:
+    def _note(self, adapter: str, ref: AdapterRef | None) -> None:
         """What an alias stands for now; the version for which it stood before goes, if idle."""
         name, alias = split_reference(adapter)
         if is_version(alias):
             return
-        with self._lock:
+        with self._locked():
             before = self._named.get(f"{name}@{alias}")
             self._named[f"{name}@{alias}"] = ref
-            named = self._named.values()
-            if before and before != ref and before in self._loaded:
-                self._loaded[before].superseded = before not in named
-            if ref in self._loaded:
-                self._loaded[ref].superseded = False
+            if before and before not in self._named.values():
+                self._superseded.add(before)
+            if ref:
+                self._superseded.discard(ref)
 
     def _end_request(self, loaded: _Loaded) -> None:
+        self._ended.append(loaded)
+        self._settle()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """What ends meanwhile, and could not wait, is counted afterwards."""
         with self._lock:
-            loaded.requests -= 1
-        self._drop_idle()
+            yield
+        if self._ended:
+            self._settle()
 
-    def _drop_idle(self) -> None:
-        """Forget what answers nothing: superseded versions, and the longest unused over the bound.
+    def _settle(self) -> None:
+        """Count the requests that have ended and drop what is idle; who holds the lock does it.
 
-        It may run in the engine's thread, and waits for no forward.
+        It may run anywhere, where Python collects garbage too, and waits for nobody.
         """
-        with self._lock:
-            idle = [one for one in self._loaded.values() if not one.requests]
-            idle.sort(key=lambda one: (not one.superseded, one.used))
-            over = len(self._loaded) - self._max_loaded
-            gone = [one for n, one in enumerate(idle) if one.superseded or n < over]
+        while self._lock.acquire(blocking=False):
+            try:
+                while self._ended:
+                    self._ended.popleft().requests -= 1
+                gone = self._idle()
+            finally:
+                self._lock.release()
             for one in gone:
-                del self._loaded[one.ref]
-        for one in gone:
-            self.engine.run(partial(self._forget, self.variant(one.ref)))
-            one.kept.release()
+                self.engine.run(partial(self._forget, one))
+            if not self._ended:
+                return
 
-    def _forget(self, variant: Hashable) -> None:
-        self._layers.remove(variant)
-        self.engine.forget(variant)
+    def _idle(self) -> list[_Loaded]:
+        """Take out what answers nothing: superseded ones, and the longest unused over the bound."""
+        idle = [one for one in self._loaded.values() if not one.requests]
+        idle.sort(key=lambda one: (one.ref not in self._superseded, one.used))
+        over = len(self._loaded) - self._max_loaded
+        gone = [one for n, one in enumerate(idle) if one.ref in self._superseded or n < over]
+        for one in gone:
+            del self._loaded[one.ref]
+        return gone
+
+    def _forget(self, loaded: _Loaded) -> None:
+        self._layers.remove(loaded)
+        self.engine.forget(loaded)
 
 
 _layers: WeakKeyDictionary[TransformersEngine, LoraLayers] = WeakKeyDictionary()

@@ -63,11 +63,16 @@ def check_probes(
         AdapterError: It answers otherwise than where it was made.
     """
     if not probes:
-        scores = engine.next_logprobs([PROMPT], [0], variant=variant)  # one that is none makes all so
+        scores = engine.next_logprobs(
+            [PROMPT], [0], variant=variant
+        )  # one that is none makes all so
         if not np.isfinite(scores).all():
             msg = f"The adapter {adapter!r} gives scores that are no numbers. Train it again"
             raise AdapterError(msg, adapter=adapter)
     for one in probes:
+        if not one.token_ids or max(one.token_ids) >= engine.vocabulary or min(one.token_ids) < 0:
+            msg = f"The adapter {adapter!r} has a probe of tokens that this model does not have"
+            raise AdapterError(msg, adapter=adapter)
         found = engine.next_logprobs([one.prompt], one.token_ids, variant=variant)[0]
         off = float(np.abs(found - np.asarray(one.logprobs)).max())
         if not off <= TOLERANCE:

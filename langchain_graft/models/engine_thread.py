@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet, finalize
 
 from langchain_graft.errors import MissingExtraError
+from langchain_graft.models.reply import Reply
 from langchain_graft.models.torch_device import compute_with
 
 try:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_graft.models.reply_batch import ReplyBatch
+
+    _Queue = SimpleQueue[Callable[[], object] | Reply | None]
 
 T = TypeVar("T")
 _SECONDS_TO_END = 5.0
@@ -42,7 +45,7 @@ class EngineThread:
 
     def __init__(self, batch: ReplyBatch, *, threads: int) -> None:
         self._owner = os.getpid()
-        self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._work: _Queue = SimpleQueue()
         self.thread = threading.Thread(
             target=_compute,
             args=(self._work, batch, threads),
@@ -57,6 +60,10 @@ class EngineThread:
     def is_ours(self) -> bool:
         """Whether this is the process that began the thread: a forked one does not have it."""
         return os.getpid() == self._owner
+
+    def add(self, reply: Reply) -> None:
+        """Let the batch compute a reply."""
+        self._work.put(reply)
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """Do something between two forwards, in inference mode."""
@@ -74,9 +81,7 @@ class EngineThread:
         self.thread.join(_SECONDS_TO_END)
 
 
-def _compute(
-    queue: SimpleQueue[Callable[[], object] | None], batch: ReplyBatch, threads: int
-) -> None:
+def _compute(queue: _Queue, batch: ReplyBatch, threads: int) -> None:
     compute_with(threads)
     while _did(queue, batch):
         if batch.has_work:
@@ -84,13 +89,18 @@ def _compute(
                 batch.round()
 
 
-def _did(queue: SimpleQueue[Callable[[], object] | None], batch: ReplyBatch) -> bool:
-    """Do one piece of work, if there is one, and keep no hold of it; False: it was the last."""
+def _did(queue: _Queue, batch: ReplyBatch) -> bool:
+    """Take in all replies that have come, and do one piece of work; False: it was the last.
+
+    No hold of the work is kept: it may hold the engine.
+    """
     try:
-        work = queue.get(block=not batch.has_work)
+        while (work := queue.get(block=not batch.has_work)) is None or isinstance(work, Reply):
+            if work is not None:
+                batch.add(work)
     except Empty:
         return True
-    if work is not None and work is not _end:
+    if work is not _end:
         work()
     return work is not _end
 

@@ -43,9 +43,13 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, least in (("max_tokens", 1), ("temperature", 0), ("top_logprobs", 0)):
             value = getattr(self, name)
-            if value is not None and not value >= least:
+            whole = isinstance(value, int) or name == "temperature"
+            if value is not None and not (whole and value >= least):
                 msg = f"{name} must be {least} or more, not {value!r}"
                 raise ValueError(msg)
+        if self.seed is not None and not -(2**63) <= self.seed < 2**63:
+            msg = f"seed must fit into 64 bits, not {self.seed!r}"
+            raise ValueError(msg)
         if not 0 < self.top_p <= 1:
             msg = f"top_p must lie above 0 and not above 1, not {self.top_p!r}"
             raise ValueError(msg)

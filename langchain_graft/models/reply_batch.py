@@ -58,15 +58,12 @@ class ReplyBatch:
         self._waiting: deque[Reply] = deque()
         self._reading: Reply | None = None
         self._rows: list[Reply] = []
+        self.ended = 0
+        """How many have ended; any thread may look."""
 
     def add(self, reply: Reply) -> None:
         """Take a reply into the line."""
         self._waiting.append(reply)
-
-    @property
-    def waiting(self) -> int:
-        """How many are in the line; any thread may ask."""
-        return len(self._waiting)
 
     @property
     def has_work(self) -> bool:
@@ -93,17 +90,21 @@ class ReplyBatch:
             self._rows, self._reading = [], None
             for reply in failed:
                 reply.fail(error)
-                reply.end()
+                self._end(reply)
         if not self._rows and not self._reading:
             self._states.clear()
+
+    def _end(self, reply: Reply) -> None:
+        self.ended += 1
+        reply.end()
 
     def _drop_closed(self) -> None:
         if any(reply.closed for reply in self._waiting):
             for reply in [reply for reply in self._waiting if reply.closed]:
                 self._waiting.remove(reply)
-                reply.end()
+                self._end(reply)
         if self._reading and self._reading.closed:
-            self._reading.end()
+            self._end(self._reading)
             self._reading = None
         for slot in reversed(range(len(self._rows))):
             if self._rows[slot].closed:
@@ -120,14 +121,14 @@ class ReplyBatch:
             except Exception as error:  # noqa: BLE001 (the others go on)
                 self._reading = None
                 reply.fail(error)
-                reply.end()
+                self._end(reply)
                 continue
             reply.read += len(part)
             room -= len(part)
             if reply.read == len(reply.ids):
                 self._reading = None
                 self._rows.append(reply)
-                reply.take(logits)
+                _take(reply, logits)
                 if reply.finished:
                     self._remove(slot)
 
@@ -163,7 +164,7 @@ class ReplyBatch:
             row = rows[slot]
             if not row.is_ahead:
                 row.read += 1
-                row.take(logits[slot], likeliest[slot])
+                _take(row, logits[slot], likeliest[slot])
             if row.finished:
                 self._remove(slot)
 
@@ -177,9 +178,17 @@ class ReplyBatch:
             self._states.move(last, slot, self._rows[last].read)
             self._rows[slot] = self._rows[last]
         self._rows.pop()
-        gone.end()
+        self._end(gone)
         if self._reading:
             self._states.move(last + 1, last, self._reading.read)
+
+
+def _take(reply: Reply, logits: torch.Tensor, likeliest: int | None = None) -> None:
+    """Let a reply choose its token; what is wrong with its settings ends it alone."""
+    try:
+        reply.take(logits, likeliest)
+    except Exception as error:  # noqa: BLE001 (whatever settings can lead to)
+        reply.fail(error)
 
 
 class _States(Protocol):

@@ -154,6 +154,8 @@ class TransformersEngine:
         )
         threads = self.settings.threads or max(1, torch.get_num_threads() - 1)
         self._thread = EngineThread(self._batch, threads=threads)
+        self._begun = 0
+        self._counting = threading.Lock()
         self._grammars: Any = None
         self._head_is_plain = self.run(partial(head_is_plain, self.model)).result()
 
@@ -217,10 +219,13 @@ class TransformersEngine:
         Raises:
             ModelError: This process was forked from the one that made the engine.
         """
+        self._require_ours()
+        return self._thread.submit(work)
+
+    def _require_ours(self) -> None:
         if not self._thread.is_ours:
             msg = f"{self.name!r} was loaded before this process was forked. Load it here again"
             raise ModelError(msg)
-        return self._thread.submit(work)
 
     def generate(
         self,
@@ -276,7 +281,7 @@ class TransformersEngine:
             ended()
             raise
         pieces: asyncio.Queue[Piece | Exception] = asyncio.Queue()
-        put = partial(_put_soon, asyncio.get_running_loop(), pieces)
+        put = partial(_put_soon, asyncio.get_running_loop(), pieces, reply)
         try:
             self._begin(reply.to(put))
             first = _afirst(reply, pieces, self.settings.timeout_seconds)
@@ -407,19 +412,24 @@ class TransformersEngine:
 
     def _begin(self, reply: Reply) -> None:
         try:
-            self._require_room()
-            self.run(partial(self._batch.add, reply))
+            self._require_ours()
+            self._count_in()
         except BaseException:
             reply.end()
             raise
+        self._thread.add(reply)
 
-    def _require_room(self) -> None:
-        if (waiting := self._batch.waiting) >= WAITING_PER_PLACE * self.settings.parallel:
-            msg = (
-                f"{self.name!r} has {waiting} requests waiting, no more are taken. Ask again "
-                "later, or load it with a larger `parallel`"
-            )
-            raise ModelError(msg)
+    def _count_in(self) -> None:
+        """Take one more into the line, which is bounded; those that have ended are counted out."""
+        most = (1 + WAITING_PER_PLACE) * self.settings.parallel
+        with self._counting:
+            if self._begun - self._batch.ended >= most:
+                msg = (
+                    f"{self.name!r} has {most} requests under way or waiting, no more are taken. "
+                    "Ask again later, or load it with a larger `parallel`"
+                )
+                raise ModelError(msg)
+            self._begun += 1
 
     def _taken(self, reply: Reply, piece: Piece | Exception | None) -> Piece:
         if piece is None:
@@ -507,10 +517,15 @@ async def _afirst(
 
 
 def _put_soon(
-    loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[Piece | Exception], piece: Any
+    loop: asyncio.AbstractEventLoop,
+    pieces: asyncio.Queue[Piece | Exception],
+    reply: Reply,
+    piece: Piece | Exception,
 ) -> None:
-    with suppress(RuntimeError):  # the loop was closed: nobody reads
+    try:
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
+    except RuntimeError:  # the loop was closed: nobody reads
+        reply.close()
 
 
 def _context_tokens(config: Any, asked: int | None) -> int:

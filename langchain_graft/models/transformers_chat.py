@@ -144,12 +144,12 @@ class TransformersChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         tools, sampling = AskedTools.of(kwargs), self._sampling(stop, kwargs)
         prompt, reader = self._prompt(messages, tools), tools.reader()
-        self._prepare(kwargs)
+        grammar = {"json_schema": tools.schema} if tools.schema else kwargs.get("extra_body")
         asked = self._asked(kwargs)
         reply = self.engine.generate(
             prompt,
             sampling,
-            grammar={"json_schema": tools.schema} if tools.schema else kwargs.get("extra_body"),
+            grammar=grammar,
             variant=asked.variant,
             on_end=asked.on_end,
         )
@@ -170,12 +170,12 @@ class TransformersChatModel(BaseChatModel):
         tools, sampling = AskedTools.of(kwargs), self._sampling(stop, kwargs)
         prompt = await run_in_executor(compute_pool(), self._prompt, messages, tools)
         reader = tools.reader()
-        await run_in_executor(compute_pool(), self._prepare, kwargs)
-        asked = self._asked(kwargs)
+        grammar = {"json_schema": tools.schema} if tools.schema else kwargs.get("extra_body")
+        asked = await run_in_executor(compute_pool(), self._asked, kwargs)
         reply = self.engine.agenerate(
             prompt,
             sampling,
-            grammar={"json_schema": tools.schema} if tools.schema else kwargs.get("extra_body"),
+            grammar=grammar,
             variant=asked.variant,
             on_end=asked.on_end,
         )
@@ -247,11 +247,8 @@ class TransformersChatModel(BaseChatModel):
         """
         return create_json_output(self, schema, include_raw=include_raw)
 
-    def _prepare(self, kwargs: Mapping[str, Any]) -> None:
-        """What a call with these arguments needs and what may take a while; off the event loop."""
-
     def _asked(self, kwargs: Mapping[str, Any]) -> Asked:  # noqa: ARG002 (a variant's own)
-        """What the model is computed with for a call with these arguments."""
+        """What the model is computed with for a call; off the event loop, it may take a while."""
         return Asked()
 
     def _prompt(self, messages: Sequence[BaseMessage], tools: AskedTools = _NO_TOOLS) -> list[int]:
