@@ -26,6 +26,7 @@ COMMANDS = {
     "chat": "ask in a conversation",
     "status": "what a knowledge base holds, and what could not be read",
     "eval": "measure retrieval and answers",
+    "train": "train an adapter on a knowledge base's own texts, or on given rows",
     "adapters": "list, show, import, export and remove the adapters of a knowledge base",
     "releases": "what served a knowledge base, and what serves now",
     "promote": "make an adapter part of what serves",
@@ -79,6 +80,7 @@ def exit_code(error: BaseException) -> int | None:
         EvaluationDataError,
         GraftError,
         NotAKnowledgeBaseError,
+        TrainingDataError,
         UnknownModelError,
     )
 
@@ -89,6 +91,7 @@ def exit_code(error: BaseException) -> int | None:
         (UnknownModelError, WRONG_USE),
         (AdapterNotFoundError, WRONG_USE),
         (EvaluationDataError, WRONG_USE),
+        (TrainingDataError, WRONG_USE),
         (GraftError, FAILED),
         (OSError, FAILED),
         (ImportError, FAILED),

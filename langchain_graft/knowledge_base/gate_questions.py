@@ -62,17 +62,22 @@ def load_gate_questions(path: Path | str, kb_folder: Path) -> GateQuestions:
             judged={one.id: dict.fromkeys(one.documents, 1) for one in asked if one.documents},
             answers={one.id: one.answers for one in asked if one.answers},
         )
-        _check_documents(found, _sources(kb_folder).keys())
+        _check_documents(found, kb_sources(kb_folder))
         return found
     queries, judged = _beir(path)
     ids = {document for documents in judged.values() for document in documents}
-    roots = _sources(kb_folder)
+    roots = _roots(kb_folder)
     corpus = {}
     if any(roots.get(id_) != beir_root(path) for id_ in ids):
         corpus = {id_: f"{title}\n{text}".strip() for id_, title, text in load_beir_corpus(path)}
     found = GateQuestions(name=path.name, queries=queries, judged=judged, corpus=corpus)
     _check_documents(found, corpus.keys() or roots.keys())
     return found
+
+
+def kb_sources(kb_folder: Path) -> set[str]:
+    """The ids of the documents that a knowledge base has."""
+    return set(_roots(kb_folder))
 
 
 def rank_in_index(index: SearchIndex, queries: Mapping[str, str]) -> dict[str, list[str]]:
@@ -140,7 +145,7 @@ def _beir(folder: Path) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
     return load_beir(folder, split=SPLITS[-1])
 
 
-def _sources(kb_folder: Path) -> dict[str, str]:
+def _roots(kb_folder: Path) -> dict[str, str]:
     """The knowledge base's documents, and from where each came."""
     with closing(Journal(kb_folder / JOURNAL, mode="ro")) as journal:
         return {id_: source.root for id_, source in journal.sources().items()}

@@ -1,0 +1,184 @@
+"""`graft train`: from rows to an adapter in the knowledge base, and what to do next."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+
+from langchain_graft.cli import train_command
+from langchain_graft.cli.main import main
+from langchain_graft.finetune_bridge import AdapterManifest, QueryMap
+from langchain_graft.finetune_bridge.trained_adapter import (
+    TrainedAdapter,
+    TrainProgress,
+    TrainReport,
+)
+from langchain_graft.knowledge_base import KnowledgeBase
+from langchain_graft.testing import HashEmbeddings, ScriptedChatModel
+
+
+@pytest.fixture(autouse=True)
+def _hash_embeddings(monkeypatch):
+    for module in ("knowledge_base", "embedders"):
+        monkeypatch.setattr(
+            f"langchain_graft.knowledge_base.{module}.load_embeddings",
+            lambda *_, **__: HashEmbeddings(),
+        )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    kb = KnowledgeBase.create(tmp_path / "kb", embeddings="hash")
+    kb.ingest_documents(
+        [
+            Document(f"It is number {n}.", metadata={"source": f"s{n}", "question": f"Which w{n}?"})
+            for n in range(20)
+        ]
+    )
+    kb.close()
+    return str(kb.folder)
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The settings and rows of each training, which learns nothing."""
+    calls = []
+
+    def train(settings, rows, *, on_progress):
+        calls.append((settings, rows))
+        for step in range(settings.max_steps or 2):
+            on_progress(TrainProgress(step=step + 1, steps=2, loss=1.0, seconds_left=0.0))
+        u, v = np.ones((2, 64, 2), np.float32)
+        run = Path(settings.out)
+        QueryMap(u=u, v=v).save(run / "adapter")
+        lines = [json.dumps({"step": n, "loss": 2.0 - n}) for n in (1, 2)]
+        (run / "loss.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        report = TrainReport(
+            rows=len(rows),
+            held_out=0,
+            steps=2,
+            parameters=256,
+            seconds=1.0,
+            first_loss=1.0,
+            last_loss=0.0,
+        )
+        manifest = AdapterManifest(
+            kind="query-map", base="hash", base_digest="hash-64", side="query"
+        )
+        return TrainedAdapter(folder=run / "adapter", manifest=manifest, report=report)
+
+    monkeypatch.setattr(train_command, "_train", lambda _: train)
+    return calls
+
+
+@pytest.fixture
+def graft(capsys, folder):
+    def graft(*arguments, code=0):
+        assert main([*arguments, "--kb", folder, "--json"]) == code
+        told = capsys.readouterr()
+        return json.loads(told.out) if code == 0 else told.err
+
+    return graft
+
+
+def test_pairs_are_learned_kept_and_promoted(graft, folder, trainings):
+    told = graft("train", "embeddings", "--name", "own")
+    assert told["adapter"] == "own@000001"
+    assert told["rows"]["rows"] == 20
+    [(settings, rows)] = trainings
+    assert (settings.task, settings.base) == ("embeddings", "hash")
+    assert settings.out.endswith("kb/training/own")
+    assert len(rows) == 18
+    lines = Path(told["held_out"]).read_text("utf-8").splitlines()
+    held = {json.loads(line)["documents"][0] for line in lines}
+    assert len(held) == 2
+    assert not held & {row.group for row in rows}
+    assert told["next"] == f"graft promote own@000001 --kb {folder} --target {told['held_out']}"
+    assert {one["check"]: one["ok"] for one in told["findings"]} == {
+        "size": False,
+        "guard": True,
+        "false negatives": True,
+        "loss": True,
+    }
+    again = graft("train", "embeddings", "--name", "own")
+    assert again["adapter"] == "own@000001"
+    assert [one["ref"] for one in graft("adapters", "list")] == ["own@000001"]
+    gated = graft("promote", "own@000001", "--guard", told["held_out"], "--force")
+    assert "guard own.held_out: ndcg@10" in gated["checked"]
+
+
+def test_a_dry_run_measures_and_keeps_nothing(graft, folder, trainings):
+    told = graft("train", "embeddings", "--dry-run")
+    assert told["estimate"]["steps"] == 2
+    assert told["estimate"]["rows"] == 16
+    assert told["estimate"]["measured_steps"] == 4
+    assert told["estimate"]["seconds"] >= 0
+    assert "adapter" not in told
+    assert graft("adapters", "list") == []
+    assert not (Path(folder) / "training").exists()
+
+
+def test_rows_of_a_file_and_settings_of_another(graft, trainings, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    row = {"query": "a?", "positive": "b", "negatives": ["It is number 3."]}
+    rows.write_text(json.dumps(row), encoding="utf-8")
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"epochs": 5, "out": str(tmp_path / "run")}), encoding="utf-8")
+    told = graft("train", "embeddings", "--rows", str(rows), "--settings", str(settings))
+    assert told["held_out"] is None
+    assert (trainings[0][0].epochs, trainings[0][0].out) == (5, str(tmp_path / "run"))
+    settings.write_text('{"epoch": 5}', encoding="utf-8")
+    options = ("--rows", str(rows), "--settings", str(settings))
+    assert "No such settings: epoch" in graft("train", "embeddings", *options, code=2)
+    settings.write_text("[", encoding="utf-8")
+    assert "no JSON object" in graft("train", "embeddings", *options, code=2)
+    settings.write_text('{"task": "generator"}', encoding="utf-8")
+    assert "are for 'generator'" in graft("train", "embeddings", *options, code=2)
+    rows.write_text('{"query": "a?"}', encoding="utf-8")
+    assert "rows.jsonl, line 1" in graft("train", "embeddings", "--rows", str(rows), code=2)
+
+
+def test_questions_are_generated_and_negatives_mined(graft, trainings, monkeypatch):
+    def reply(prompt):
+        number = prompt.split("number ")[1].split(".")[0]
+        return f"Which w{number}?"
+
+    monkeypatch.setattr(
+        "langchain_graft.models.load_chat_model",
+        lambda *_, **__: ScriptedChatModel(reply=reply),
+    )
+    told = graft("train", "embeddings", "--generate", "12", "--negatives", "2")
+    assert told["rows"]["rows"] == 12
+    assert told["rows"]["negatives"] > 0
+
+
+def test_a_generator_learns_conversations(graft, trainings, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    rows.write_text(json.dumps({"messages": said}), encoding="utf-8")
+    assert "--base SPEC" in graft("train", "generator", "--rows", str(rows), code=2)
+    assert "from conversations" in graft("train", "generator", code=2)
+    told = graft("train", "generator", "--rows", str(rows), "--base", "hf:tiny")
+    assert told["rows"]["kind"] == "GeneratorRow"
+    assert trainings[0][0].base == "hf:tiny"
+
+
+def test_what_it_shows(capsys, folder, trainings, tmp_path):
+    guard = tmp_path / "guard.jsonl"
+    asked = {"question": "Which w3?", "documents": ["s3"]}
+    guard.write_text(json.dumps(asked), encoding="utf-8")
+    assert main(["train", "embeddings", "--kb", folder, "--guard", str(guard)]) == 0
+    told = capsys.readouterr()
+    assert "graft promote trained@000001" in told.out
+    assert f"--guard {guard}" in told.out
+    assert "Warning, size: 18 different questions" in told.err
+    assert main(["train", "embeddings", "--kb", folder, "--name", "No!"]) == 2
+
+
+def test_without_anything_to_learn_it_says_what_to_do(graft, tmp_path, capsys):
+    kb = KnowledgeBase.create(tmp_path / "empty", embeddings="hash")
+    kb.close()
+    assert main(["train", "embeddings", "--kb", str(tmp_path / "empty")]) == 2
+    assert "--generate 500" in capsys.readouterr().err
