@@ -13,12 +13,18 @@ __all__ = [
     "AdapterManifest",
     "AdapterRef",
     "AdapterStore",
+    "EmbeddingSettings",
     "Fleet",
     "FleetChatModel",
+    "GeneratorSettings",
+    "LoraSettings",
     "Probe",
     "Promotion",
     "QueryMap",
     "Servability",
+    "TrainProgress",
+    "TrainReport",
+    "TrainedAdapter",
     "VllmReplica",
     "export_merged",
     "export_peft",
@@ -45,6 +51,16 @@ if TYPE_CHECKING:
     from langchain_graft.finetune_bridge.fleet_chat import FleetChatModel
     from langchain_graft.finetune_bridge.query_map import QueryMap
     from langchain_graft.finetune_bridge.servability import Servability
+    from langchain_graft.finetune_bridge.train_settings import (
+        EmbeddingSettings,
+        GeneratorSettings,
+        LoraSettings,
+    )
+    from langchain_graft.finetune_bridge.trained_adapter import (
+        TrainedAdapter,
+        TrainProgress,
+        TrainReport,
+    )
     from langchain_graft.finetune_bridge.vllm_replica import VllmReplica
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -58,12 +74,18 @@ else:
             "AdapterManifest": "adapter_manifest",
             "AdapterRef": "adapter_ref",
             "AdapterStore": "adapter_store",
+            "EmbeddingSettings": "train_settings",
             "Fleet": "fleet",
             "FleetChatModel": "fleet_chat",
+            "GeneratorSettings": "train_settings",
+            "LoraSettings": "train_settings",
             "Probe": "adapter_manifest",
             "Promotion": "fleet",
             "QueryMap": "query_map",
             "Servability": "servability",
+            "TrainProgress": "trained_adapter",
+            "TrainReport": "trained_adapter",
+            "TrainedAdapter": "trained_adapter",
             "VllmReplica": "vllm_replica",
             "export_merged": "adapter_export",
             "export_peft": "adapter_export",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
@@ -114,7 +115,8 @@ class TrainSettings:
 
     def to_json(self) -> dict[str, Any]:
         """As `settings_from_json` takes it."""
-        return {"task": self.task, **asdict(self)}
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # lists, as JSON has them
+        return {"task": self.task, **values}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

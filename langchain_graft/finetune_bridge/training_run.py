@@ -95,7 +95,8 @@ class TrainingRun:
 
     def go_on_from(self, step: int) -> None:
         """Forget what was logged after a step, which will be done again; 0: all of it."""
-        self._losses = [r for r in _records(self.folder / LOSSES) if r["step"] <= step]
+        records = _records(self.folder / LOSSES) if step else []
+        self._losses = [record for record in records if record["step"] <= step]
         lines = [json.dumps(record) + "\n" for record in self._losses]
         write_durably(self.folder / LOSSES, "".join(lines).encode())
 
