@@ -131,14 +131,21 @@ def _load(settings: EmbeddingSettings, device: str) -> SentenceEmbeddings:
             "'lora', or 'query-map' for any embedder"
         )
         raise ValueError(msg)
-    embedder = load_embeddings(settings.base, device=device, dtype="float32")
+    try:
+        embedder = load_embeddings(settings.base, device=device, dtype="float32")
+    except TypeError as error:  # it has no device: it computes elsewhere, or without torch
+        raise _untrainable(settings) from error
     if not isinstance(embedder, SentenceEmbeddings):
-        msg = (
-            f"{settings.base!r} is a {type(embedder).__qualname__}, whose weights can not be "
-            "trained here. Take method='query-map', which changes queries' vectors"
-        )
-        raise ValueError(msg)  # noqa: TRY004 (a setting is wrong)
+        raise _untrainable(settings)
     return embedder
+
+
+def _untrainable(settings: EmbeddingSettings) -> ValueError:
+    msg = (
+        f"The weights of {settings.base!r} can not be trained here: it is no sentence-transformers "
+        "model. Take method='query-map', which changes queries' vectors"
+    )
+    return ValueError(msg)
 
 
 def _with_lora(base: Any, settings: EmbeddingSettings) -> Any:
