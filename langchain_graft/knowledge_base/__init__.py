@@ -12,14 +12,19 @@ __all__ = [
     "IngestReport",
     "IngestSettings",
     "KnowledgeBase",
+    "MadeRows",
     "ReembedEstimate",
     "Release",
     "Status",
     "calibrate",
     "compare_rewriting",
     "create_gate",
+    "generate_rows",
     "list_releases",
+    "mine_negatives",
     "read_status",
+    "rows_from_pairs",
+    "text2cypher_rows",
 ]
 
 if TYPE_CHECKING:
@@ -36,6 +41,13 @@ if TYPE_CHECKING:
     from langchain_graft.knowledge_base.release import Release, list_releases
     from langchain_graft.knowledge_base.settings import IngestSettings
     from langchain_graft.knowledge_base.status import Status, read_status
+    from langchain_graft.knowledge_base.training_data import (
+        MadeRows,
+        generate_rows,
+        mine_negatives,
+        rows_from_pairs,
+        text2cypher_rows,
+    )
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -47,13 +59,18 @@ else:
             "IngestReport": "ingest_report",
             "IngestSettings": "settings",
             "KnowledgeBase": "knowledge_base",
+            "MadeRows": "training_data",
             "ReembedEstimate": "reembedding",
             "Release": "release",
             "Status": "status",
             "calibrate": "calibration",
             "compare_rewriting": "calibration",
             "create_gate": "gate",
+            "generate_rows": "training_data",
             "list_releases": "release",
+            "mine_negatives": "training_data",
             "read_status": "status",
+            "rows_from_pairs": "training_data",
+            "text2cypher_rows": "training_data",
         },
     )
