@@ -255,8 +255,8 @@ def examine_adapter(folder: Path, losses: Sequence[float]) -> list[Finding]:
     Raises:
         AdapterRefusedError: The folder is not what may be loaded.
     """
-    if check_folder(folder).config is None:  # a query map
-        return [check_loss(losses)]
+    if check_folder(folder).config is None:  # a query map, which is fitted as a whole
+        return [check_loss(losses)] if losses else []
     from langchain_graft.finetune_bridge.lora_weights import read_lora  # noqa: PLC0415
 
     pairs = read_lora(folder, expected=None)

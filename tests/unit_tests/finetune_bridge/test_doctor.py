@@ -133,3 +133,4 @@ def test_a_query_map_has_its_loss_examined(tmp_path):
     u, v = np.ones((2, 8, 2), np.float32)
     QueryMap(u=u, v=v).save(tmp_path / "map")
     assert [one.check for one in examine_adapter(tmp_path / "map", [2.0, 1.0])] == ["loss"]
+    assert examine_adapter(tmp_path / "map", []) == []
