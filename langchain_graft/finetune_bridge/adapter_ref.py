@@ -8,6 +8,8 @@ from typing import Self
 
 BASE = "base"
 """The base model without an adapter."""
+RELEASE = "release"
+"""Where there are releases: the adapter that the one has which serves."""
 CURRENT = "current"
 """The alias that a name alone means."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -52,7 +54,8 @@ def split_reference(text: str) -> tuple[str, str]:
     """
     name, at, tag = text.partition("@")
     tag = tag if at else CURRENT
-    check_name(name)
+    if text != RELEASE:
+        check_name(name)
     if not _VERSION.fullmatch(tag):
         check_name(tag, what="An alias")
     return name, tag
@@ -67,11 +70,11 @@ def check_name(name: str, *, what: str = "An adapter's name") -> None:
     """Check a name or an alias.
 
     Raises:
-        ValueError: It has another form, is `base`, or could be taken for a version.
+        ValueError: It has another form, is `base` or `release`, or could be taken for a version.
     """
-    if not _NAME.fullmatch(name) or name == BASE or _VERSION.fullmatch(name):
+    if not _NAME.fullmatch(name) or name in (BASE, RELEASE) or _VERSION.fullmatch(name):
         msg = (
             f"{what} has 1 to 64 of a-z, 0-9, _ and -, begins with a letter or digit, and is "
-            f"neither {BASE!r} nor six digits; this is {name!r}"
+            f"neither {BASE!r}, {RELEASE!r} nor six digits; this is {name!r}"
         )
         raise ValueError(msg)

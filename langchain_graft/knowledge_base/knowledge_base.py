@@ -531,15 +531,16 @@ class KnowledgeBase:
             GateFailedError: It is not better; nothing was changed.
             KnowledgeBaseLockedError: Another process is writing.
         """
-        release = self._releases().promote(
-            adapter,
-            gate=gate,
-            force=force,
-            prompts=prompts,
-            why=why,
-            on_estimate=on_estimate,
-            on_progress=on_progress,
-        )
+        with self._trying():
+            release = self._releases().promote(
+                adapter,
+                gate=gate,
+                force=force,
+                prompts=prompts,
+                why=why,
+                on_estimate=on_estimate,
+                on_progress=on_progress,
+            )
         self._let_go()
         return release
 
@@ -568,6 +569,17 @@ class KnowledgeBase:
         release = self._releases().rollback(on_estimate=on_estimate, on_progress=on_progress)
         self._let_go()
         return release
+
+    @contextmanager
+    def _trying(self) -> Iterator[None]:
+        """Chat models that come meanwhile are let go again when it fails."""
+        before = self._generators.bases() if self._generators else ()
+        try:
+            yield
+        except BaseException:
+            if self._generators:
+                self._generators.keep_only(before)
+            raise
 
     def _let_go(self) -> None:
         """Close what does not serve any longer, so that its adapter can be removed."""
@@ -610,7 +622,7 @@ class KnowledgeBase:
             AdapterNotFoundError: There is no such adapter.
             AdapterMismatchError: It was made for another base model.
         """
-        spec = spec or self._base_of(adapter) or self.release.generator
+        spec = _lasting(spec) if spec else self._base_of(adapter) or self.release.generator
         if spec is None:
             msg = "No release names a chat model yet: say which, as kb.chat_model('hf:NAME')"
             raise ValueError(msg)

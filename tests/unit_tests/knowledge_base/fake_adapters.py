@@ -80,9 +80,17 @@ class TurnedEmbeddings(HashEmbeddings):
         return vector[self.turn :] + vector[: self.turn]
 
 
+class NoGenerators:
+    """Chat models without weights: none of them has anything to say against an adapter."""
+
+    def probe(self, ref, made_for):
+        assert made_for.kind == "generator", ref
+
+
 def patch(store, set_attribute):
     """Knowledge bases have these adapters."""
     set_attribute(KnowledgeBase, "adapters", property(lambda _: store))
+    set_attribute(KnowledgeBase, "_own_generators", lambda _: NoGenerators())
     from langchain_graft.finetune_bridge import adapter_embeddings  # noqa: PLC0415
 
     set_attribute(adapter_embeddings, "AdapterEmbeddings", TurnedEmbeddings)

@@ -1,6 +1,9 @@
 """A knowledge base's chat models: adapters by release, by name, by call; a real tiny Llama."""
 
+import gc
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +13,11 @@ from langchain_graft.errors import (
     AdapterInUseError,
     AdapterMismatchError,
     AdapterNotFoundError,
+    ModelError,
 )
 from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest, Probe
 from langchain_graft.knowledge_base import KnowledgeBase
+from langchain_graft.models import load_chat_model, transformers
 from langchain_graft.testing import HashEmbeddings, ScriptedChatModel
 
 CPU = {"device": "cpu", "dtype": "float32"}
@@ -99,14 +104,69 @@ def test_an_unchanged_chain_answers_by_name(kb, base, write, documents):
     assert plain == named != adapted
 
 
-def test_a_release_of_another_base_leaves_the_model_as_it_is(kb, base, lora_folder):
-    manifest = AdapterManifest(kind="generator", base="hf:another", base_digest="another")
-    kb.adapters.register(lora_folder(3), "other", manifest=manifest)
+@pytest.fixture
+def other_base(tiny_folder, tmp_path):
+    """The same layers, and another model."""
+    folder = shutil.copytree(tiny_folder, tmp_path / "other")
+    change(folder)
+    return f"hf:{folder}"
+
+
+def change(folder, max_length=99):
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "max_length": max_length}))
+
+
+def digest_of(base):
+    return load_chat_model(base, **CPU).engine.digest
+
+
+def test_a_release_of_another_base_leaves_the_model_as_it_is(kb, base, other_base, lora_folder):
+    digest = digest_of(other_base)
+    kb.adapters.import_peft(lora_folder(3), "other", base=other_base, base_digest=digest)
     model = kb.chat_model(base, max_tokens=2, **CPU)
     kb.promote("other@000001")
     assert answered(model)[0] == "base"
     with pytest.raises(AdapterMismatchError):
         answered(model, adapter="other@000001")
+
+
+def test_a_release_whose_base_was_changed_does_not_answer_without_its_adapter(
+    kb, other_base, lora_folder
+):
+    digest = digest_of(other_base)
+    kb.adapters.import_peft(lora_folder(3), "other", base=other_base, base_digest=digest)
+    kb.promote("other@000001")
+    kb.close()
+    change(Path(other_base.removeprefix("hf:")), 98)
+    for spec in (None, other_base):
+        with pytest.raises(AdapterMismatchError, match="other@000001"):
+            kb.chat_model(spec, max_tokens=2, **CPU)
+    assert answered(kb.chat_model(adapter="base", max_tokens=2, **CPU))[0] == "base"
+
+
+def test_an_imported_adapter_is_tried_on_its_base_before_it_serves(kb, base, lora_folder):
+    kb.adapters.import_peft(lora_folder(3), "wrong", base=base, base_digest="0" * 32)
+    kb.adapters.import_peft(lora_folder(4), "gone", base="hf:/no/such/model", base_digest="0" * 32)
+    with pytest.raises(AdapterMismatchError, match="wrong@000001"):
+        kb.promote("wrong@000001")
+    with pytest.raises(ModelError):
+        kb.promote("gone@000001")
+    assert kb.release.number == 0
+
+
+def test_a_failed_promotion_lets_go_of_the_base_model(kb, other_base, lora_folder):
+    probe = Probe(prompt="The Lisa", token_ids=(5,), logprobs=(-0.001,))
+    manifest = AdapterManifest(
+        kind="generator", base=other_base, base_digest=digest_of(other_base), probe=(probe,)
+    )
+    kb.adapters.register(lora_folder(3), "wrong", manifest=manifest)
+    gc.collect()
+    before = len(transformers._engines)
+    with pytest.raises(AdapterError):
+        kb.promote("wrong@000001")
+    gc.collect()
+    assert len(transformers._engines) == before
 
 
 def test_an_adapter_that_answers_otherwise_is_not_promoted(kb, base, lora_folder, tiny_engine):
@@ -130,9 +190,19 @@ def test_what_a_release_needs_is_not_removed(kb, base):
         kb.adapters.remove(one)
     kb.rollback()
     assert answered(model)[0] == str(one)
+    model.adapters.store.drop_alias("legal", "current")
+    with pytest.raises(AdapterInUseError, match="release 1 needs it"):
+        model.adapters.store.remove(one)
     kb.close()  # it had both in memory
     kb.adapters.remove(two)
     assert [entry.ref for entry in kb.adapters.list()] == [one]
+
+
+def test_no_adapter_is_called_as_the_release_is(kb, base, lora_folder, tiny_engine):
+    with pytest.raises(ValueError, match="neither 'base', 'release' nor six digits"):
+        kb.import_adapter(lora_folder(3), "release", base=base)
+    with pytest.raises(AdapterNotFoundError, match="release"):
+        kb.adapters.resolve("release")
 
 
 def test_models_without_adapters(kb, monkeypatch):
