@@ -10,9 +10,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Replace a file as a whole: a reader sees the old one or the new one, after a crash too."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+def write_durably(path: Path, data: bytes, *, alone: bool = False) -> None:
+    """Replace a file as a whole: a reader sees the old one or the new one, after a crash too.
+
+    Args:
+        path: The file.
+        data: All of it.
+        alone: Nobody else writes to it meanwhile: what a killed process began is written over.
+    """
+    temporary = path.with_name(f".{path.name}-{'new' if alone else secrets.token_hex(4)}")
     try:
         with temporary.open("wb") as file:
             file.write(data)

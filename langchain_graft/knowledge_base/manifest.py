@@ -8,12 +8,12 @@ another.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft import __version__
 from langchain_graft.errors import FormatVersionError, KnowledgeBaseError, NotAKnowledgeBaseError
+from langchain_graft.finetune_bridge.durable import write_durably
 from langchain_graft.knowledge_base.settings import IngestSettings
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Manifest:
         return max(self.generation, self.kept_generation or 0) + 1
 
     def write(self, folder: Path) -> None:
-        """Replace the folder's `kb.json`; a reader sees the old one or the new one."""
+        """Replace the folder's `kb.json`, under its lock; readers see the old or the new one."""
         values: dict[str, Any] = {
             "format": FORMAT if self.releases else 1,
             "written_by": __version__,
@@ -75,12 +75,8 @@ class Manifest:
         }
         if self.releases:
             values |= {name: getattr(self, name) for name in _OF_RELEASES}
-        temporary = folder / f"{NAME}.new"
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(values, file, indent=2, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / NAME)
+        data = json.dumps(values, indent=2, ensure_ascii=False).encode()
+        write_durably(folder / NAME, data, alone=True)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_graft.errors import ReleaseError
+from langchain_graft.finetune_bridge.durable import sync_folder, write_durably
 from langchain_graft.knowledge_base.lock import writes
 from langchain_graft.knowledge_base.manifest import read_manifest
 
@@ -81,14 +81,11 @@ class Release:
             KnowledgeBaseError: It can not be written.
         """
         path = _path(folder, self.number)
-        temporary = path.with_suffix(".new")
+        data = json.dumps(asdict(self), indent=2, ensure_ascii=False).encode()
         with writes(folder):
             path.parent.mkdir(exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(asdict(self), file, indent=2, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            sync_folder(folder)
+            write_durably(path, data, alone=True)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

@@ -7,11 +7,11 @@ for a release; scores mean something else in every embedder.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from langchain_graft.errors import KnowledgeBaseError
+from langchain_graft.finetune_bridge.durable import write_durably
 from langchain_graft.retrievers.weakness import Weakness
 
 if TYPE_CHECKING:
@@ -44,11 +44,9 @@ def write_weakness(folder: Path, release: Release, weakness: Weakness) -> None:
     Raises:
         KnowledgeBaseError: The folder can not be written.
     """
-    path = _path(folder, release)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    data = json.dumps(asdict(weakness), indent=2).encode()
     try:
-        temporary.write_text(json.dumps(asdict(weakness), indent=2), encoding="utf-8")
-        temporary.replace(path)
+        write_durably(_path(folder, release), data)
     except OSError as error:
         msg = f"Can not write to {str(folder)!r}: {error.strerror or error}"
         raise KnowledgeBaseError(msg) from error

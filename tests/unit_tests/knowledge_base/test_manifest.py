@@ -1,14 +1,19 @@
 """`kb.json`, and the settings in it."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from langchain_graft.errors import FormatVersionError, KnowledgeBaseError, NotAKnowledgeBaseError
 from langchain_graft.knowledge_base.manifest import Manifest, generation_folder, read_manifest
+from langchain_graft.knowledge_base.release import Release
 from langchain_graft.knowledge_base.settings import IngestSettings
+from langchain_graft.knowledge_base.thresholds import write_weakness
+from langchain_graft.retrievers.weakness import Weakness
 
 REPLACE = """
 import sys
@@ -111,3 +116,33 @@ def test_one_that_can_not_be_read_is_not_called_damaged(tmp_path):
     (tmp_path / "kb.json").mkdir()
     with pytest.raises(KnowledgeBaseError, match=r"Can not read .*: Is a directory"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="files are told by their handles")
+@pytest.mark.parametrize("what", ["kb.json", "release", "thresholds"])
+def test_a_crash_of_the_machine_takes_nothing_that_was_written(tmp_path, monkeypatch, what):
+    release = Release(number=1, embeddings="e5", embeddings_digest="d", generation=0)
+    release.write(tmp_path)
+    write = {
+        "kb.json": lambda: Manifest(embeddings="e5", embeddings_digest="d").write(tmp_path),
+        "release": lambda: release.write(tmp_path),
+        "thresholds": lambda: write_weakness(tmp_path, release, Weakness()),
+    }[what]
+    synced, fsync = [], os.fsync
+
+    def note(handle):
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    write()
+    folder = tmp_path if what == "kb.json" else tmp_path / "releases"
+    file, *_, last = synced if what != "release" else synced[1:]  # and what holds `releases`
+    assert (file.parent, last) == (folder, folder)
+    assert not list(folder.glob(".*"))
+
+
+def test_what_a_killed_writer_began_is_written_over(tmp_path):
+    (tmp_path / ".kb.json-new").write_text("{")
+    Manifest(embeddings="e5", embeddings_digest="d").write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kb.json"]
