@@ -22,7 +22,7 @@ from langchain_graft.finetune_bridge.adapter_folder import (
     check_folder,
     copy_file,
 )
-from langchain_graft.finetune_bridge.lora_layers import LoraLayers, LoraPair
+from langchain_graft.finetune_bridge.lora_layers import LoraPair, linear_shapes
 from langchain_graft.finetune_bridge.lora_weights import read_lora
 from langchain_graft.finetune_bridge.servability import highest_rank, is_plain, servability
 
@@ -160,7 +160,7 @@ def merge_pairs(model: Any, pairs: Mapping[str, LoraPair], *, adapter: str) -> N
         AdapterMismatchError: The model has other layers.
         AdapterError: A layer's weights are not plain numbers, or used twice.
     """
-    shapes, modules = LoraLayers(model).shape_of, dict(model.named_modules())
+    shapes, modules = linear_shapes(model), dict(model.named_modules())
     owners: dict[int, int] = {}
     for module in modules.values():
         if isinstance(weight := getattr(module, "weight", None), torch.Tensor):

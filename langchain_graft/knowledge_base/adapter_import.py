@@ -32,7 +32,7 @@ def import_generator(
     if engine is None:
         msg = f"Only 'hf:' models have adapters, not {base!r}: name its base as hf:NAME"
         raise ValueError(msg)
-    from langchain_graft.finetune_bridge.lora_layers import LoraLayers  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.lora_layers import linear_shapes  # noqa: PLC0415
 
     return store.import_peft(
         folder,
@@ -40,7 +40,7 @@ def import_generator(
         base=base,
         base_digest=engine.digest,
         tokenizer_digest=engine.tokenizer.digest,
-        shapes=LoraLayers(engine.model).shape_of,
+        shapes=linear_shapes(engine.model),
     )
 
 
@@ -71,9 +71,9 @@ def import_for_embeddings(  # what the folder does not say itself
     network = getattr(embeddings, "transformer", None)
     shapes = None
     if kind == "embeddings" and network is not None:
-        from langchain_graft.finetune_bridge.lora_layers import LoraLayers  # noqa: PLC0415
+        from langchain_graft.finetune_bridge.lora_layers import linear_shapes  # noqa: PLC0415
 
-        shapes = LoraLayers(network).shape_of
+        shapes = linear_shapes(network)
     return store.import_peft(
         folder,
         name,

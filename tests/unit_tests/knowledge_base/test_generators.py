@@ -219,3 +219,12 @@ def test_models_without_adapters(kb, monkeypatch):
         kb.chat_model()
     with pytest.raises(AdapterNotFoundError):
         kb.chat_model(adapter="medical")
+
+
+def test_an_import_leaves_the_running_model_as_it_is(kb, base, lora_folder):
+    running = load_chat_model(base)
+    layer = running.engine.model.model.layers[0].self_attn.q_proj
+    before = len(layer._forward_hooks)
+    for seed in (3, 4):
+        assert kb.import_adapter(lora_folder(seed), "again", base=base).name == "again"
+    assert len(layer._forward_hooks) == before
