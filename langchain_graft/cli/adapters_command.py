@@ -23,6 +23,7 @@ examples:
   graft adapters export legal@000003 legal-peft/ --kb my-kb
   graft adapters export legal@000003 legal-vllm/ --as vllm --served-name smollm --kb my-kb
   graft adapters remove legal@000002 --kb my-kb
+  graft adapters remove legal@000001 --drop-alias --kb my-kb
 
 REF is a version (legal@000003), an alias (legal@current), or a name, which is its alias `current`.
 """
@@ -79,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     given.add_argument("--served-name", metavar="NAME", help="vllm: how its base model is called")
     remove = add("remove", "take a version out for good", _remove)
     remove.add_argument("adapter", metavar="REF")
+    remove.add_argument(
+        "--drop-alias",
+        action="store_true",
+        help="even if aliases stand for it, which go too",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -98,7 +104,7 @@ def _store(arguments: argparse.Namespace) -> AdapterStore:
 def _remove(arguments: argparse.Namespace) -> int:
     store = _store(arguments)
     ref = _resolved(store, arguments.adapter)
-    store.remove(ref)
+    store.remove(ref, drop_aliases=arguments.drop_alias)
     return _told(arguments, {"removed": str(ref)})
 
 

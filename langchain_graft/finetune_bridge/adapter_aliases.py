@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_graft.errors import AdapterError
-from langchain_graft.finetune_bridge.adapter_ref import CURRENT
+from langchain_graft.finetune_bridge.adapter_ref import CURRENT, is_number
 from langchain_graft.finetune_bridge.durable import write_durably
 from langchain_graft.finetune_bridge.strict_json import parse_json
 
@@ -44,9 +44,10 @@ class Aliases:
         return replace(self, versions=versions, former=self.former[:-1])
 
     def without_version(self, version: int) -> Self:
-        """After a version that no alias names has been removed."""
+        """After a version has been removed: nothing stands for it."""
+        versions = {alias: one for alias, one in self.versions.items() if one != version}
         former = tuple(one for one in self.former if one != version)
-        return replace(self, former=former, last=max(self.last, version))
+        return replace(self, versions=versions, former=former, last=max(self.last, version))
 
     def of(self, version: int) -> tuple[str, ...]:
         """The aliases that stand for a version."""
@@ -80,7 +81,7 @@ def read_aliases(folder: Path) -> Aliases:
 def _aliases(values: Mapping[str, Any]) -> Aliases:
     match values:
         case {"format": 1, "aliases": dict(versions), "former": [*former], "last": int(last)} if (
-            all(isinstance(one, int) for one in (*versions.values(), *former))
+            all(is_number(one) for one in (*versions.values(), *former))
         ):
             return Aliases(versions=versions, former=tuple(former), last=last)
         case _:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest
 
 
-def copy_checked(
-    source: CheckedFolder, target: Path, *, manifest: AdapterManifest, max_bytes: int
-) -> None:
+def copy_checked(source: CheckedFolder, target: Path, *, manifest: AdapterManifest) -> None:
     """Fill a new folder with an adapter's files and its manifest, all of them on the disk.
 
     The source is read again after the copy, as it will be read when it serves, and has to have the
@@ -30,17 +28,14 @@ def copy_checked(
         AdapterRefusedError: A number is not what may be served, or a file changed.
     """
     target.mkdir()
-    files = {
-        name: copy_file(source.folder / name, target / name, max_bytes=max_bytes)
-        for name in (CONFIG, WEIGHTS)
-    }
-    _read_all(source, files, max_bytes=max_bytes)
+    files = {name: copy_file(source.folder / name, target / name) for name in (CONFIG, WEIGHTS)}
+    _read_all(source, files)
     created = manifest.created or datetime.now(UTC).isoformat(timespec="seconds")
     values = replace(manifest, files=files, created=created).to_json()
     write_durably(target / MANIFEST, json.dumps(values, indent=2, ensure_ascii=False).encode())
 
 
-def _read_all(source: CheckedFolder, files: Mapping[str, str], *, max_bytes: int) -> None:
+def _read_all(source: CheckedFolder, files: Mapping[str, str]) -> None:
     if source.config is None:
         from langchain_graft.finetune_bridge.query_map import read_query_map  # noqa: PLC0415
 
@@ -48,4 +43,4 @@ def _read_all(source: CheckedFolder, files: Mapping[str, str], *, max_bytes: int
     else:
         from langchain_graft.finetune_bridge.lora_weights import read_lora  # noqa: PLC0415
 
-        read_lora(source.folder, expected=files, max_bytes=max_bytes)
+        read_lora(source.folder, expected=files)

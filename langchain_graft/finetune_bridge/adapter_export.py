@@ -17,10 +17,12 @@ from langchain_graft.errors import (
 )
 from langchain_graft.finetune_bridge.adapter_folder import (
     CONFIG,
-    MAX_BYTES,
     WEIGHTS,
     check_folder,
     copy_file,
+    matrix_name,
+    plain_name,
+    refused,
 )
 from langchain_graft.finetune_bridge.lora_layers import LoraPair, linear_shapes
 from langchain_graft.finetune_bridge.lora_weights import read_lora
@@ -28,7 +30,7 @@ from langchain_graft.finetune_bridge.servability import highest_rank, is_plain, 
 
 try:
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file, save_file
     from torch.nn.functional import pad
 except ImportError as error:
     raise MissingExtraError("finetune") from error
@@ -41,11 +43,14 @@ if TYPE_CHECKING:
     from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
     from langchain_graft.finetune_bridge.adapter_store import AdapterStore
 
-_PREFIX = "base_model.model."
+_DTYPES = {one: getattr(torch, one) for one in ("float32", "bfloat16", "float16")}
 
 
 def export_peft(store: AdapterStore, ref: AdapterRef, target: Path) -> Path:
-    """Write an adapter as the folder that PEFT loads, byte for byte as it came.
+    """Write an adapter as the folder that PEFT loads: its files as they came.
+
+    Only where its matrices have other names than PEFT gives them, which PEFT would pass over, they
+    get those.
 
     Args:
         store: Where it is.
@@ -57,11 +62,12 @@ def export_peft(store: AdapterStore, ref: AdapterRef, target: Path) -> Path:
 
     Raises:
         AdapterNotFoundError: There is none.
+        AdapterRefusedError: A file is not the one that its manifest names.
         AdapterError: The target holds something, or can not be written.
     """
     with store.lease(ref), _new_folder(target, ref) as folder:
         for name in (CONFIG, WEIGHTS):
-            copy_file(store.path(ref) / name, folder / name, max_bytes=MAX_BYTES)
+            _copy(store, ref, name, folder)
     return target
 
 
@@ -83,6 +89,7 @@ def export_vllm(store: AdapterStore, ref: AdapterRef, target: Path, *, served_na
 
     Raises:
         AdapterNotFoundError: There is none.
+        AdapterRefusedError: A file is not the one that its manifest names.
         AdapterError: vLLM does not serve it, or the target can not be written.
     """
     with store.lease(ref):
@@ -96,7 +103,7 @@ def export_vllm(store: AdapterStore, ref: AdapterRef, target: Path, *, served_na
         with _new_folder(target, ref) as folder:
             plain = is_plain(config)
             if plain:
-                copy_file(store.path(ref) / WEIGHTS, folder / WEIGHTS, max_bytes=MAX_BYTES)
+                _copy(store, ref, WEIGHTS, folder)
             else:
                 _write_pairs(folder / WEIGHTS, pairs, rank=highest_rank(config))
             values = _plain_config(config, list(pairs), plain=plain, served_name=served_name)
@@ -130,17 +137,21 @@ def export_merged(
         The folder: safetensors, the base's tokenizer and settings.
 
     Raises:
+        ValueError: There are no such numbers.
         AdapterNotFoundError: There is none.
         AdapterMismatchError: It was made for another base.
         AdapterError: It is no LoRA, or changes a matrix that the base uses twice.
         ModelError: The base can not be loaded.
     """
+    if dtype not in _DTYPES:
+        msg = f"A merged model's dtype is one of {', '.join(_DTYPES)}, not {dtype!r}"
+        raise ValueError(msg)
     with store.lease(ref):
         manifest = store.manifest(ref)
         pairs = read_lora(store.path(ref), expected=manifest.files)
         load = _load_generator if manifest.kind == "generator" else _load_embedder
         with _new_folder(target, ref) as folder:
-            network, parts, digest = load(base or manifest.base, getattr(torch, dtype))
+            network, parts, digest = load(base or manifest.base, _DTYPES[dtype])
             _check_base(ref, manifest, digest)
             merge_pairs(network, pairs, adapter=str(ref))
             for part in parts:
@@ -180,12 +191,26 @@ def merge_pairs(model: Any, pairs: Mapping[str, LoraPair], *, adapter: str) -> N
             weight.copy_(weight.to(torch.float32) + pair.b @ pair.a)
 
 
+def _copy(store: AdapterStore, ref: AdapterRef, name: str, target: Path) -> None:
+    """Copy one file of a version, the one that its manifest names; its matrices by PEFT's names."""
+    path = store.path(ref) / name
+    found = copy_file(path, target / name)
+    if found != (expected := store.manifest(ref).files.get(name)):
+        raise refused(path, f"its sha256 is {found}, its manifest says {expected}")
+    if name != WEIGHTS:
+        return
+    checked = check_folder(store.path(ref))
+    if checked.config and any(plain_name(one) != one for one in checked.matrices):
+        matrices = {plain_name(one): matrix for one, matrix in load_file(target / name).items()}
+        save_file(matrices, target / name, metadata={"format": "pt"})
+
+
 def _write_pairs(path: Path, pairs: Mapping[str, LoraPair], *, rank: int) -> None:
     matrices = {}
     for layer, pair in pairs.items():
         missing = rank - pair.a.shape[0]
-        matrices[f"{_PREFIX}{layer}.lora_A.weight"] = pad(pair.a, (0, 0, 0, missing)).contiguous()
-        matrices[f"{_PREFIX}{layer}.lora_B.weight"] = pad(pair.b, (0, missing)).contiguous()
+        matrices[matrix_name(layer, "A")] = pad(pair.a, (0, 0, 0, missing)).contiguous()
+        matrices[matrix_name(layer, "B")] = pad(pair.b, (0, missing)).contiguous()
     save_file(matrices, path, metadata={"format": "pt"})
 
 

@@ -29,7 +29,7 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 MANIFEST = "manifest.json"
 MAX_BYTES = 4 << 30
-"""The most that an adapter's matrices may take; a caller can say another number."""
+"""The most that an adapter's matrices may take."""
 _MAX_JSON_BYTES = 8 << 20
 _CHUNK_BYTES = 4 << 20
 _TOLD_ONLY = (".gitattributes", "LICENSE", "LICENSE.txt", "README.md")
@@ -97,21 +97,20 @@ class CheckedFolder:
                 )
 
 
-def check_folder(folder: Path, *, max_bytes: int = MAX_BYTES) -> CheckedFolder:
+def check_folder(folder: Path) -> CheckedFolder:
     """Look through an adapter's folder; only its JSON and its matrices' header are read.
 
     Args:
         folder: It holds `adapter_config.json` and `adapter_model.safetensors`, as PEFT saves them,
             and `manifest.json` where a store wrote it. A README and a licence are passed over;
             anything else is refused: code, pickles, tokenizers, templates, links, folders.
-        max_bytes: What its matrices may take at most.
 
     Raises:
         AdapterRefusedError: It is not what may be loaded; the message says why.
     """
     _check_names(folder)
     config_bytes = read_file(folder / CONFIG, max_bytes=_MAX_JSON_BYTES)
-    header, size_bytes = _read_header(folder / WEIGHTS, max_bytes)
+    header, size_bytes = _read_header(folder / WEIGHTS, MAX_BYTES)
     try:
         settings = parse_json(config_bytes, what=CONFIG)
         is_map = settings.get("peft_type") == QUERY_MAP
@@ -144,17 +143,17 @@ def read_file(path: Path, *, max_bytes: int) -> bytearray:
         return _read(path, file, size)
 
 
-def copy_file(source: Path, target: Path, *, max_bytes: int) -> str:
+def copy_file(source: Path, target: Path) -> str:
     """Copy a regular file, as `read_file` would read it, onto the disk.
 
     Returns:
         The sha256 of what was written.
 
     Raises:
-        AdapterRefusedError: As of `read_file`.
+        AdapterRefusedError: As of `read_file`, for more than `MAX_BYTES`.
     """
     digest = hashlib.sha256()
-    with target.open("xb") as copy, _opened(source, max_bytes) as (file, size):
+    with target.open("xb") as copy, _opened(source, MAX_BYTES) as (file, size):
         for start in range(0, size, _CHUNK_BYTES):
             part = _read(source, file, min(_CHUNK_BYTES, size - start))
             digest.update(part)
@@ -162,6 +161,20 @@ def copy_file(source: Path, target: Path, *, max_bytes: int) -> str:
         copy.flush()
         os.fsync(copy.fileno())
     return digest.hexdigest()
+
+
+def matrix_name(layer: str, part: str) -> str:
+    """The name of a layer's matrix, part A or B, in the file, as PEFT writes it."""
+    return f"base_model.model.{layer}.lora_{part}.weight"
+
+
+def plain_name(name: str) -> str:
+    """A name of `CheckedFolder.matrices` as PEFT writes it.
+
+    Raises:
+        ValueError: It is not of a LoRA.
+    """
+    return matrix_name(*_layer_and_part(name))
 
 
 def sha256_of(data: bytes | bytearray) -> str:

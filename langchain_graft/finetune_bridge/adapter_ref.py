@@ -25,7 +25,7 @@ class AdapterRef:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        if not 1 <= self.version <= 999_999:  # noqa: PLR2004 (six digits)
+        if not is_number(self.version):
             msg = f"A version lies from 1 to 999999, not {self.version!r}"
             raise ValueError(msg)
 
@@ -59,6 +59,11 @@ def split_reference(text: str) -> tuple[str, str]:
     if not _VERSION.fullmatch(tag):
         check_name(tag, what="An alias")
     return name, tag
+
+
+def is_number(version: object) -> bool:
+    """Whether a version can have that number."""
+    return type(version) is int and 1 <= version <= 999_999  # noqa: PLR2004 (six digits)
 
 
 def is_version(tag: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,6 @@ from langchain_graft.finetune_bridge.adapter_copy import copy_checked
 from langchain_graft.finetune_bridge.adapter_folder import (
     CONFIG,
     MANIFEST,
-    MAX_BYTES,
     WEIGHTS,
     check_folder,
     read_file,
@@ -119,7 +118,6 @@ class AdapterStore:  # long for what each method promises, not for what it does
         *,
         manifest: AdapterManifest,
         shapes: Shapes | None = None,
-        max_bytes: int = MAX_BYTES,
     ) -> AdapterRef:
         """Take a copy of an adapter's folder into the store, as the next version of a name.
 
@@ -128,7 +126,6 @@ class AdapterStore:  # long for what each method promises, not for what it does
             name: Of the adapter.
             manifest: `files` and `created` are filled in.
             shapes: Outputs and inputs of the base's layers (`LoraLayers.shape_of`), where known.
-            max_bytes: What its matrices may take at most.
 
         Raises:
             ValueError: It is no name for an adapter.
@@ -137,7 +134,7 @@ class AdapterStore:  # long for what each method promises, not for what it does
             AdapterError: The store can not be written.
         """
         check_name(name)
-        checked = check_folder(Path(source), max_bytes=max_bytes)
+        checked = check_folder(Path(source))
         if (checked.config is None) != (manifest.kind == "query-map"):
             raise refused(checked.folder, f"it is not what its manifest says: {manifest.kind!r}")
         if shapes is not None:
@@ -145,7 +142,7 @@ class AdapterStore:  # long for what each method promises, not for what it does
         with self._writing(name, new=True) as home:
             staged = home / f"{INCOMING}{secrets.token_hex(4)}"
             try:
-                copy_checked(checked, staged, manifest=manifest, max_bytes=max_bytes)
+                copy_checked(checked, staged, manifest=manifest)
                 ref = AdapterRef(name, next_version(home))
                 staged.rename(home / tag(ref))
                 sync_folder(home)
@@ -164,7 +161,6 @@ class AdapterStore:  # long for what each method promises, not for what it does
         side: AdapterSide = "both",
         tokenizer_digest: str | None = None,
         shapes: Shapes | None = None,
-        max_bytes: int = MAX_BYTES,
     ) -> AdapterRef:
         """Take in an adapter that PEFT saved, here or elsewhere.
 
@@ -180,7 +176,6 @@ class AdapterStore:  # long for what each method promises, not for what it does
             side: Embeddings: whether documents have it too.
             tokenizer_digest: The tokenizer's; None: not checked when it serves.
             shapes: Outputs and inputs of the base's layers, to check that it fits.
-            max_bytes: What its matrices may take at most.
 
         Raises:
             ValueError: It is no name for an adapter.
@@ -198,7 +193,7 @@ class AdapterStore:  # long for what each method promises, not for what it does
             settings={"imported": said},
             versions={"peft": str(told.get("peft_version", "unknown"))},
         )
-        return self.register(source, name, manifest=manifest, shapes=shapes, max_bytes=max_bytes)
+        return self.register(source, name, manifest=manifest, shapes=shapes)
 
     def list(self) -> list[AdapterEntry]:
         """Every version, by name and number.
@@ -320,8 +315,12 @@ class AdapterStore:  # long for what each method promises, not for what it does
             after.write(home)
         return AdapterRef(name, after.versions[CURRENT])
 
-    def remove(self, ref: AdapterRef) -> None:
+    def remove(self, ref: AdapterRef, *, drop_aliases: bool = False) -> None:
         """Remove a version for good.
+
+        Args:
+            ref: Which one.
+            drop_aliases: Aliases that stand for it go with it.
 
         Raises:
             AdapterNotFoundError: There is none.
@@ -330,8 +329,11 @@ class AdapterStore:  # long for what each method promises, not for what it does
         with self._writing(ref.name) as home:
             folder = self.path(ref)
             aliases = read_aliases(home)
-            if named := aliases.of(ref.version):
-                msg = f"{str(ref)!r} is what {named[0]!r} stands for. Promote another one first"
+            if (named := aliases.of(ref.version)) and not drop_aliases:
+                msg = (
+                    f"{str(ref)!r} is what {ref.name}@{named[0]} stands for. Promote another one "
+                    "first, or drop the alias (`graft adapters remove --drop-alias`)"
+                )
                 raise AdapterInUseError(msg, adapter=str(ref))
             with RemovalLock(ref, folder):
                 if self._keeps is not None and (why := self._keeps(ref)):
@@ -403,5 +405,7 @@ class AdapterStore:  # long for what each method promises, not for what it does
     def _not_found(self, adapter: str) -> AdapterNotFoundError:
         there_are = homes(self.folder)
         there = [str(ref) for home in there_are for ref in versions(home)]
-        there += [f"{home.name}@{alias}" for home in there_are for alias in self.aliases(home.name)]
+        for home in there_are:
+            with suppress(AdapterError):  # that one is damaged is told to those who ask for it
+                there += [f"{home.name}@{alias}" for alias in self.aliases(home.name)]
         return AdapterNotFoundError(adapter, available=there)

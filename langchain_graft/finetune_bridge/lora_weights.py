@@ -37,7 +37,6 @@ def read_lora(
     *,
     expected: Mapping[str, str] | None,
     shapes: Callable[[str], tuple[int, int] | None] | None = None,
-    max_bytes: int = MAX_BYTES,
 ) -> dict[str, LoraPair]:
     """Read an adapter's pairs, after everything about its folder has been checked.
 
@@ -46,7 +45,6 @@ def read_lora(
         expected: The sha256 of its files (the manifest's `files`); None: they are not known.
         shapes: Outputs and inputs of the base's layers (`LoraLayers.shape_of`), where they are
             known; they are compared before anything is read.
-        max_bytes: What its matrices may take at most.
 
     Returns:
         `float32` on the CPU by the layer's name, the scaling multiplied into `b`.
@@ -56,12 +54,12 @@ def read_lora(
             number is not finite or too large for 16-bit numbers.
         AdapterMismatchError: The base has other layers.
     """
-    checked = check_folder(folder, max_bytes=max_bytes)
+    checked = check_folder(folder)
     if checked.config is None:
         raise refused(folder, "it is a map of a query's vector, no LoRA")
     if shapes is not None:
         checked.require_shapes(shapes)
-    data = read_file(folder / WEIGHTS, max_bytes=max_bytes)
+    data = read_file(folder / WEIGHTS, max_bytes=MAX_BYTES)
     if expected is not None:
         require_digest(folder / CONFIG, checked.config_bytes, expected)
         require_digest(folder / WEIGHTS, data, expected)

@@ -95,6 +95,9 @@ def test_promote_and_roll_back(graft, folder, capsys):
         assert "near@000002" in " ".join(capsys.readouterr().out.split())
     assert graft("rollback")["number"] == 1
     assert graft("rollback")["number"] == 0
+    assert "--drop-alias" in graft("adapters", "remove", "near@000001", code=1)
+    removed = graft("adapters", "remove", "near@000001", "--drop-alias")
+    assert removed == {"removed": "near@000001"}
     assert "none to go back to" in graft("rollback", code=1)
     assert "No release 9" in graft("releases", "show", "9", code=1)
     assert "No adapter 'far'" in graft("promote", "far", code=2)

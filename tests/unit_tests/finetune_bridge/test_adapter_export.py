@@ -2,15 +2,22 @@
 
 import json
 import warnings
+from functools import partial
 
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertModel
 
-from langchain_graft.errors import AdapterError, AdapterMismatchError, AdapterNotFoundError
+from langchain_graft.errors import (
+    AdapterError,
+    AdapterMismatchError,
+    AdapterNotFoundError,
+    AdapterRefusedError,
+)
 from langchain_graft.finetune_bridge import AdapterManifest, AdapterRef, AdapterStore
 from langchain_graft.finetune_bridge.adapter_config import AdapterConfig
 from langchain_graft.finetune_bridge.adapter_export import (
@@ -180,3 +187,42 @@ def test_the_exported_folder_can_be_taken_in_again(registered, tmp_path):
     folder = export_vllm(store, ref, tmp_path / "out", served_name="org/tiny")
     again = store.import_peft(folder, "again", base="hf:tiny", base_digest="b")
     assert check_folder(store.path(again)).config.base_model_name_or_path == "org/tiny"
+
+
+@pytest.mark.parametrize("way", [export_peft, partial(export_vllm, served_name="tiny")])
+def test_a_file_that_is_damaged_is_not_given_on(registered, tmp_path, way):
+    store, ref, _ = registered()
+    path = store.path(ref) / WEIGHTS
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 0x41
+    path.write_bytes(data)
+    with pytest.raises(AdapterRefusedError, match="its manifest says"):
+        way(store, ref, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("way", [export_peft, partial(export_vllm, served_name="tiny")])
+def test_matrices_get_the_names_that_others_read(
+    tmp_path, tiny_folder, tiny_engine, make_adapter, way
+):
+    folder = make_adapter(seed=2)
+    expected = peft_logits(tiny_folder, folder)
+    matrices = load_file(folder / WEIGHTS)
+    other = {
+        name.removeprefix("base_model.model.").replace(".weight", ".default.weight"): matrix
+        for name, matrix in matrices.items()
+    }
+    save_file(other, folder / WEIGHTS)
+    manifest = AdapterManifest(kind="generator", base="hf:tiny", base_digest=tiny_engine.digest)
+    store = AdapterStore(tmp_path / "adapters")
+    ref = store.register(folder, "legal", manifest=manifest)
+    out = way(store, ref, tmp_path / "out")
+    assert load_file(out / WEIGHTS).keys() == matrices.keys()
+    torch.testing.assert_close(peft_logits(tiny_folder, out), expected)
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "Tensor", "int8"])
+def test_numbers_that_are_none_are_told(registered, tmp_path, dtype):
+    store, ref, _ = registered()
+    with pytest.raises(ValueError, match=f"float32, bfloat16, float16, not {dtype!r}"):
+        export_merged(store, ref, tmp_path / "out", dtype=dtype)

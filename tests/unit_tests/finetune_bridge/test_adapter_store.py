@@ -127,7 +127,7 @@ def test_rollback_passes_over_what_was_removed(legal, adapter):
 
 def test_what_is_used_is_not_removed(legal):
     legal.promote(ONE)
-    with pytest.raises(AdapterInUseError, match="'current'"):
+    with pytest.raises(AdapterInUseError, match="legal@current"):
         legal.remove(ONE)
     other = AdapterStore(legal.folder)
     with other.lease(TWO) as lease, pytest.raises(AdapterInUseError, match="serves requests"):
@@ -284,3 +284,28 @@ def test_keeps_query_maps_as_well(store, tmp_path):
     with pytest.raises(AdapterRefusedError, match="no query map"):
         store.register(tmp_path / "map", "medical", manifest=manifest)
     assert len(store.list()) == 1
+
+
+@pytest.mark.parametrize("current", [0, -1, 1_000_000, True, "1"])
+def test_an_alias_of_no_version_is_told_by_its_file(legal, current):
+    legal.promote(ONE)
+    path = legal.folder / "legal" / "aliases.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "aliases": {"current": current}}))
+    with pytest.raises(AdapterError, match=r"aliases.json' can not be read"):
+        legal.resolve("legal")
+
+
+def test_one_damaged_adapter_does_not_hide_what_is_wrong_with_another(legal, adapter):
+    legal.promote(legal.register(adapter, "other", manifest=MANIFEST))
+    (legal.folder / "other" / "aliases.json").write_text("{")
+    with pytest.raises(AdapterNotFoundError, match=r"'nobody'.*legal@000001"):
+        legal.resolve("nobody")
+
+
+def test_the_last_version_of_a_name_goes_with_its_alias(legal):
+    legal.promote(ONE)
+    legal.promote(TWO)
+    with pytest.raises(AdapterInUseError, match=r"legal@current stands for.*--drop-alias"):
+        legal.remove(TWO)
+    legal.remove(TWO, drop_aliases=True)
+    assert (legal.aliases("legal"), [one.ref for one in legal.list()]) == ({}, [ONE])
