@@ -56,9 +56,11 @@ class Attempts:
 
         Raises:
             ModelServerError: No server can be reached.
-            FleetError: They load for too long.
+            FleetError: They load for too long, or the last one does not take the adapter again.
         """
         if self._last and len(self._tried) == len(self._fleet.router.routes):
+            if isinstance(self._last, FleetError):
+                raise self._last
             msg = f"No server of the fleet answers; the last one: {self._last}"
             raise ModelServerError(msg) from self._last
         visit = self._fleet.router.visit(self._tried)
@@ -80,16 +82,22 @@ class Attempts:
             raise ModelServerError(msg) from error
         if self.is_seen or not (dead or (gone and route not in self._given_again)):
             raise error
-        self._last = error
         if gone:
             self._lost = route
         else:
-            self._tried.append(route)
-            self._fleet.router.avoid(route)
+            self._pass_over(route, error)
 
     def mend(self) -> None:
-        """Give a server the adapter that it has lost."""
+        """Give a server the adapter that it has lost; one that does not take it is passed over."""
         if route := self._lost:
             self._lost = None
             self._given_again.append(route)
-            self._fleet.load_again(self._lease, route)
+            try:
+                self._fleet.load_again(self._lease, route)
+            except FleetError as error:
+                self._pass_over(route, error)
+
+    def _pass_over(self, route: Route, error: Exception) -> None:
+        self._last = error
+        self._tried.append(route)
+        self._fleet.router.avoid(route)

@@ -105,10 +105,10 @@ class FleetChatModel(BaseChatOpenAI):
     def _get_invocation_params(
         self, stop: list[str] | None = None, *, adapter: str | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """With the version, not the alias: an answer is cached for the one that gave it."""
+        """With the version, not the alias, and its folder: an answer is cached for what gave it."""
         with self.fleet.lease(adapter or self.adapter) as lease:
             params = super()._get_invocation_params(stop, **kwargs)
-            return {**params, "adapter": lease.reference}
+            return {**params, "adapter": lease.reference, "adapter_path": lease.adapter.path}
 
     def invoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any

@@ -66,11 +66,15 @@ class VllmReplica:
 
     def models(self) -> dict[str, ServedModel]:
         """What it serves now, by name."""
-        cards = _json(self._ask("GET", "/v1/models"))["data"]
-        return {
-            card["id"]: ServedModel(card["id"], card.get("root") or "", card.get("parent"))
-            for card in cards
-        }
+        reply = self._ask("GET", "/v1/models")
+        try:
+            cards = [
+                ServedModel(card["id"], card.get("root") or "", card.get("parent"))
+                for card in _json(reply)["data"]
+            ]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _unlike_vllm(reply) from error
+        return {card.name: card for card in cards}
 
     def base(self) -> str:
         """The name of the base model."""
@@ -153,7 +157,10 @@ class VllmReplica:
         if reply.status_code != _OK:
             msg = f"{self.url} does not tokenize: {_reason(reply)}"
             raise FleetError(msg)
-        tokens: list[int] = _json(reply)["tokens"]
+        try:
+            tokens: list[int] = _json(reply)["tokens"]
+        except (KeyError, TypeError) as error:
+            raise _unlike_vllm(reply) from error
         return tokens
 
     def close(self) -> None:
@@ -181,8 +188,11 @@ def _json(reply: httpx.Response) -> Any:
     try:
         return reply.json()
     except ValueError as error:
-        msg = f"{reply.request.url} does not answer as vLLM does: {reply.text[:_SAID]!r}"
-        raise FleetError(msg) from error
+        raise _unlike_vllm(reply) from error
+
+
+def _unlike_vllm(reply: httpx.Response) -> FleetError:
+    return FleetError(f"{reply.request.url} does not answer as vLLM does: {reply.text[:_SAID]!r}")
 
 
 def _reason(reply: httpx.Response) -> str:

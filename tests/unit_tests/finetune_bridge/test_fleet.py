@@ -446,6 +446,31 @@ def test_an_adapter_that_is_gone_for_good_is_told_of(serve, adapter):
 
 
 @HOW
+async def test_a_server_that_takes_no_adapter_any_more_is_passed_over(serve, adapter, how):
+    lost, up = serve(), serve()
+    folder, tone = adapter(1)
+    with Fleet([lost.url, up.url]) as fleet:
+        fleet.promote("legal@000001", folder)
+        lost.restart()
+        lost.allow_updating = False
+        model = fleet.chat_model("legal")
+        for _ in range(4):
+            assert voice(await collect(model, how, "Who?")) == tone
+        up.restart()
+        up.allow_updating = False
+        with pytest.raises(FleetError, match="VLLM_ALLOW_RUNTIME_LORA_UPDATING"):
+            await collect(model, how, "Who?")
+
+
+@pytest.mark.parametrize("cards", [None, [{}], ["base"], 7])
+def test_a_server_that_lists_no_models_is_told_of(serve, cards):
+    server = serve()
+    server.cards = lambda: cards
+    with pytest.raises(FleetError, match="does not answer as vLLM does"):
+        VllmReplica(server.url).models()
+
+
+@HOW
 async def test_a_server_that_is_down_is_passed_over(serve, adapter, how):
     up, down = serve(), serve()
     folder, tone = adapter(1)
@@ -687,6 +712,18 @@ def test_a_cache_knows_the_version(fleet, adapter):
         fleet.promote("legal@000002", two)
         assert voice(model.invoke("Who?")) == second
         assert model.generate([[HumanMessage("Who?")]]).generations[0][0].text.startswith(second)
+    finally:
+        set_llm_cache(None)
+
+
+def test_a_cache_tells_the_adapters_of_two_fleets(serve, adapter):
+    (one, first), (two, second) = adapter(1), adapter(2)
+    set_llm_cache(InMemoryCache())
+    try:
+        for folder, tone in ((one, first), (two, second)):
+            with Fleet([serve().url]) as fleet:
+                fleet.promote("legal@000001", folder)
+                assert voice(fleet.chat_model("legal").invoke("Who?")) == tone
     finally:
         set_llm_cache(None)
 
