@@ -3,9 +3,8 @@
 import sys
 from tempfile import TemporaryDirectory
 
-import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import LlamaForCausalLM
 
 from langchain_graft import KnowledgeBase, create_rag_chain
 from langchain_graft.models import TransformersEngine
@@ -17,7 +16,7 @@ with TemporaryDirectory() as folder:
     kb.ingest(__file__)
     config = TransformersEngine.load(base).model.config
     for name in ("legal", "medical"):  # in place of two that you trained
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model = LlamaForCausalLM(config).float()
         lora = LoraConfig(target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
         get_peft_model(model, lora).save_pretrained(f"{folder}/{name}", save_embedding_layers=False)
         kb.import_adapter(f"{folder}/{name}", name, base=f"hf:{base}")
