@@ -13,8 +13,8 @@ EXAMPLES = """\
 examples:
   graft rollback --kb my-kb
 
-Documents that came since are embedded by the former embedder before it serves; when none did, it
-serves at once.
+Of the embedder that served last the index is kept: only documents that came since are embedded
+before it serves. Going back over two embedders, one after the other, embeds all chunks anew.
 """
 
 

@@ -8,11 +8,13 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from langchain_graft.errors import AdapterMismatchError
 from langchain_graft.models.digest import embeddings_digest
+from langchain_graft.models.download import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,6 +163,8 @@ class EmbeddingsShelf:
             raise _mismatch(ref, "kind of model", "an embedder", "a chat model")
         if manifest.base_digest != self.base_digest:
             raise _mismatch(ref, "embedder", self.base_digest, manifest.base_digest)
+        if (made := manifest.tokenizer_digest) not in (None, own := self._home.tokenizer_digest):
+            raise _mismatch(ref, "tokenizer", own or "without tokenizer.json", str(made))
 
 
 class StandingAdapter:
@@ -197,6 +201,8 @@ class _Home:
 
     layers: LoraLayers | None
     """In its network, if that is here."""
+    tokenizer_digest: str | None
+    """Of the tokenizer that goes with the network."""
     left: deque[Callable[[], None]] = field(default_factory=deque)
 
 
@@ -207,13 +213,19 @@ _settling = threading.Lock()
 def _home_of(base: Any) -> _Home:
     """The embedder's own: its network gets one set of hooks, however many shelves there are."""
     if not has_network(base):
-        return _Home(None)
+        return _Home(None, None)
     with _settling:
         if base not in _HOMES:
             from langchain_graft.finetune_bridge.lora_layers import LoraLayers  # noqa: PLC0415
 
-            _HOMES[base] = _Home(LoraLayers(base.transformer))
+            _HOMES[base] = _Home(LoraLayers(base.transformer), tokenizer_digest(base))
         return _HOMES[base]
+
+
+def tokenizer_digest(base: Any) -> str | None:
+    """What tells an embedder's tokenizer from others, its sha256; None: it has no file of it."""
+    path = base.token_counter().path if has_network(base) else None
+    return sha256_of(Path(path)) if path else None
 
 
 def has_network(base: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_graft.finetune_bridge.embeddings_shelf import tokenizer_digest
 from langchain_graft.models.chat import load_chat_model
 from langchain_graft.models.digest import embeddings_digest
 
@@ -79,6 +80,7 @@ def import_for_embeddings(  # what the folder does not say itself
         name,
         base=spec or "an object",
         base_digest=embeddings_digest(embeddings),
+        tokenizer_digest=tokenizer_digest(embeddings) if kind == "embeddings" else None,
         kind=kind,
         side="query" if kind == "query-map" else side,
         shapes=shapes,

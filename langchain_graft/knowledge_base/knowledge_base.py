@@ -552,8 +552,10 @@ class KnowledgeBase:
     ) -> Release:
         """Make the former release serve again.
 
-        Its index is kept. Documents that came since are embedded by its own embedder, and those
-        that left are taken out, before it serves; when nothing changed, it serves at once.
+        With the same embedder it serves at once. Of the embedder that served last before this one
+        the index is kept: documents that came since are embedded by it, and those that left are
+        taken out, before it serves; when nothing changed, it serves at once. Of an embedder before
+        that nothing is kept: all chunks are embedded anew, beside what serves.
 
         Args:
             on_estimate: As for `promote`.

@@ -33,6 +33,7 @@ from langchain_graft.finetune_bridge import (
     AdapterStore,
     QueryMap,
 )
+from langchain_graft.finetune_bridge.embeddings_shelf import tokenizer_digest
 from langchain_graft.models import SentenceEmbeddings
 from langchain_graft.models.digest import embeddings_digest
 
@@ -237,6 +238,11 @@ def test_what_is_for_another_model_is_refused(base, store, folders, register, ma
     )
     with pytest.raises(AdapterMismatchError, match="embedder"):
         AdapterEmbeddings(base, store, adapter=str(ref))
+    cut = register(0, "cut", tokenizer_digest="0" * 64)
+    with pytest.raises(AdapterMismatchError, match="tokenizer"):
+        AdapterEmbeddings(base, store, adapter=str(cut))
+    alike = register(0, "alike", tokenizer_digest=tokenizer_digest(base))
+    assert AdapterEmbeddings(base, store, adapter=str(alike)).embed_query("a")
     chat = register(0, "chat", kind="generator")
     with pytest.raises(AdapterMismatchError, match="chat model"):
         AdapterEmbeddings(base, store, adapter=str(chat))
