@@ -16,9 +16,9 @@ with TemporaryDirectory() as folder:
     kb.ingest(__file__)
     config = TransformersEngine.load(base).model.config
     for name in ("legal", "medical"):  # in place of two that you trained
-        model = LlamaForCausalLM(config)
+        tuned = LlamaForCausalLM(config)
         lora = LoraConfig(target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-        get_peft_model(model, lora).save_pretrained(f"{folder}/{name}", save_embedding_layers=False)
+        get_peft_model(tuned, lora).save_pretrained(f"{folder}/{name}", save_embedding_layers=False)
         kb.import_adapter(f"{folder}/{name}", name, base=f"hf:{base}")
         kb.adapters.promote(kb.adapters.list()[-1].ref)
     model = kb.chat_model(f"hf:{base}", max_tokens=20)
