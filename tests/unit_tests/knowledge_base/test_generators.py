@@ -2,7 +2,10 @@
 
 import gc
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -228,3 +231,24 @@ def test_an_import_leaves_the_running_model_as_it_is(kb, base, lora_folder):
     for seed in (3, 4):
         assert kb.import_adapter(lora_folder(seed), "again", base=base).name == "again"
     assert len(layer._forward_hooks) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
+def test_a_promotion_that_is_killed_leaves_the_old_or_the_new_release(kb, base):
+    """`GRAFT_KILLS=50` for more."""
+    kb.close()
+    kills = int(os.environ.get("GRAFT_KILLS", "4"))
+    script = Path(__file__).with_name("killed_loras.py")
+    done = subprocess.run(
+        [sys.executable, script, kb.folder, base, str(kills), "3"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for point in json.loads(done.stdout):
+        assert (point["ended"], bool(point["told"])) == (-9, True), (point, done.stderr)
+        told = point["told"]
+        assert told["served"] in ([0, "base"], [1, "legal@000001"]), point
+        assert told["again"] == ["legal@000001"] * 3
+        assert (told["back"], told["left"]) == ("base", ["legal@000002"])
