@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,8 +156,10 @@ def _import(arguments: argparse.Namespace) -> int:
     from langchain_graft.cli.console import progress  # noqa: PLC0415
     from langchain_graft.knowledge_base import KnowledgeBase  # noqa: PLC0415
 
-    with progress() as on_progress:
-        kb = KnowledgeBase.open(arguments.kb, on_progress=on_progress)
+    with (
+        progress() as on_progress,
+        closing(KnowledgeBase.open(arguments.kb, on_progress=on_progress)) as kb,
+    ):
         ref = kb.import_adapter(
             arguments.folder,
             arguments.name,
@@ -165,7 +168,6 @@ def _import(arguments: argparse.Namespace) -> int:
             side=arguments.side,
             on_progress=on_progress,
         )
-    kb.close()
     return _told(arguments, {"imported": str(ref)})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_graft.finetune_bridge.adapter_folder import check_folder
 from langchain_graft.finetune_bridge.embeddings_shelf import tokenizer_digest
 from langchain_graft.models.chat import load_chat_model
 from langchain_graft.models.digest import embeddings_digest
@@ -29,6 +30,7 @@ def import_generator(
         AdapterRefusedError: The folder is not what may be loaded.
         AdapterMismatchError: The base has other layers.
     """
+    check_folder(folder)  # what is refused is refused before the base is loaded
     engine: Any = getattr(load_chat_model(base, on_progress=on_progress), "engine", None)
     if engine is None:
         msg = f"Only 'hf:' models have adapters, not {base!r}: name its base as hf:NAME"

@@ -16,6 +16,7 @@ from langchain_graft.errors import (
     AdapterInUseError,
     AdapterMismatchError,
     AdapterNotFoundError,
+    AdapterRefusedError,
     ModelError,
 )
 from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest, Probe
@@ -222,6 +223,13 @@ def test_models_without_adapters(kb, monkeypatch):
         kb.chat_model()
     with pytest.raises(AdapterNotFoundError):
         kb.chat_model(adapter="medical")
+
+
+def test_what_is_refused_is_refused_before_its_base_is_loaded(kb, lora_folder):
+    folder = lora_folder(3)
+    (folder / "code.py").touch()
+    with pytest.raises(AdapterRefusedError, match=r"code\.py"):
+        kb.import_adapter(folder, "legal", base="hf:/no/such/model")
 
 
 def test_an_import_leaves_the_running_model_as_it_is(kb, base, lora_folder):
