@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _SECONDS_TO_END = 5.0
 _threads: WeakSet[EngineThread] = WeakSet()
+_running: WeakSet[threading.Thread] = WeakSet()
+"""Those too whose engine is gone: they may still be giving its memory back."""
 
 
 class EngineThread:
@@ -53,6 +55,7 @@ class EngineThread:
             daemon=True,
         )
         self.thread.start()
+        _running.add(self.thread)
         finalize(self, self._work.put, _end).atexit = False
         _threads.add(self)
 
@@ -76,9 +79,8 @@ class EngineThread:
         self._work.put(None)
 
     def end(self) -> None:
-        """Do what is in line, then end; wait a little for it."""
+        """Do what is in line, then end."""
         self._work.put(_end)
-        self.thread.join(_SECONDS_TO_END)
 
 
 def _compute(queue: _Queue, batch: ReplyBatch, threads: int) -> None:
@@ -125,5 +127,6 @@ def _end() -> None:
 def _end_all() -> None:
     """A thread that computes while Python goes down would take the process with it."""
     for one in list(_threads):
-        if one.is_ours:
-            one.end()
+        one.end()
+    for thread in list(_running):  # in a forked process none is alive
+        thread.join(_SECONDS_TO_END)

@@ -511,7 +511,8 @@ async def _afirst(
     reply: Reply, pieces: asyncio.Queue[Piece | Exception], seconds: float
 ) -> Piece | Exception | None:
     try:
-        return await asyncio.wait_for(pieces.get(), seconds)
+        async with asyncio.timeout(seconds):  # `wait_for` can swallow a cancellation
+            return await pieces.get()
     except TimeoutError:
         return await pieces.get() if reply.begun else None
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -568,3 +570,19 @@ def test_a_gpu_scores_as_the_processor_does(tiny_folder, tiny_engine):
     sampling = Sampling(max_tokens=5, temperature=1.0, seed=3)
     texts = ["".join(p.text for p in engine.generate([5], sampling)) for _ in range(2)]
     assert texts[0] == texts[1]
+
+
+def test_a_process_ends_well_whose_engine_has_just_gone(tiny_folder):
+    """Its thread may still be giving the model's memory back."""
+    code = f"""
+from langchain_graft.models import TransformersEngine
+for _ in range(3):
+    engine = TransformersEngine.load({str(tiny_folder)!r})
+    next(engine.generate([5]))
+    unread = engine.generate([6])
+    next(unread)
+    del engine, unread
+"""
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
