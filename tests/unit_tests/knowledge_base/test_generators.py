@@ -1,12 +1,12 @@
 """A knowledge base's chat models: adapters by release, by name, by call; a real tiny Llama."""
 
 import gc
-import time
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
