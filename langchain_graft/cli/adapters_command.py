@@ -134,8 +134,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     from langchain_graft.cli.console import print_json, print_table  # noqa: PLC0415
-    from langchain_graft.finetune_bridge.adapter_folder import check_folder  # noqa: PLC0415
-    from langchain_graft.finetune_bridge.servability import servability  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.adapters.folder import check_folder  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.adapters.servability import servability  # noqa: PLC0415
 
     store = _store(arguments)
     ref = _resolved(store, arguments.adapter)
@@ -172,7 +172,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from langchain_graft.finetune_bridge import adapter_export  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.serving import export  # noqa: PLC0415
 
     store = _store(arguments)
     ref = _resolved(store, arguments.adapter)
@@ -180,11 +180,11 @@ def _export(arguments: argparse.Namespace) -> int:
         msg = "--as vllm: say what `vllm serve` was started with, --served-name NAME"
         raise ValueError(msg)
     if arguments.form == "peft":
-        adapter_export.export_peft(store, ref, arguments.target)
+        export.export_peft(store, ref, arguments.target)
     elif arguments.form == "merged":
-        adapter_export.export_merged(store, ref, arguments.target, base=arguments.base)
+        export.export_merged(store, ref, arguments.target, base=arguments.base)
     else:
-        adapter_export.export_vllm(store, ref, arguments.target, served_name=arguments.served_name)
+        export.export_vllm(store, ref, arguments.target, served_name=arguments.served_name)
     return _told(arguments, {"exported": str(ref), "to": str(arguments.target)})
 
 

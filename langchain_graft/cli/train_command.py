@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from langchain_graft.finetune_bridge.doctor import Finding
-    from langchain_graft.finetune_bridge.train_settings import TrainSettings
-    from langchain_graft.finetune_bridge.trained_adapter import TrainedAdapter, TrainProgress
+    from langchain_graft.finetune_bridge.training.doctor import Finding
+    from langchain_graft.finetune_bridge.training.settings import TrainSettings
+    from langchain_graft.finetune_bridge.training.trained_adapter import (
+        TrainedAdapter,
+        TrainProgress,
+    )
     from langchain_graft.knowledge_base import KnowledgeBase
     from langchain_graft.models.pull import OnProgress
 
@@ -78,9 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, and keep the adapter."""
     from langchain_graft.cli.console import print_json, progress  # noqa: PLC0415
-    from langchain_graft.finetune_bridge.adapter_ref import check_name  # noqa: PLC0415
-    from langchain_graft.finetune_bridge.doctor import examine_adapter  # noqa: PLC0415
-    from langchain_graft.finetune_bridge.row_report import report_of  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.adapters.ref import check_name  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.doctor import examine_adapter  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.row_report import report_of  # noqa: PLC0415
     from langchain_graft.knowledge_base import KnowledgeBase  # noqa: PLC0415
 
     check_name(arguments.name)
@@ -110,8 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _rows(
     arguments: argparse.Namespace, kb: KnowledgeBase, on_progress: OnProgress
 ) -> Sequence[Any]:
-    from langchain_graft.finetune_bridge.row_files import read_rows  # noqa: PLC0415
-    from langchain_graft.finetune_bridge.training_rows import (  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.row_files import read_rows  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.rows import (  # noqa: PLC0415
         EmbeddingRow,
         GeneratorRow,
         distinct_rows,
@@ -150,7 +153,7 @@ def _rows(
 
 def _settings(arguments: argparse.Namespace, kb: KnowledgeBase) -> TrainSettings:
     """The file's settings; what it leaves out is the knowledge base's, or the default."""
-    from langchain_graft.finetune_bridge.train_settings import settings_from_json  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.settings import settings_from_json  # noqa: PLC0415
     from langchain_graft.knowledge_base.training_data import TRAINING  # noqa: PLC0415
 
     given: dict[str, Any] = {}
@@ -177,7 +180,7 @@ def _held_out(
     arguments: argparse.Namespace, kb: KnowledgeBase, rows: Sequence[Any]
 ) -> tuple[Sequence[Any], Path | None]:
     """What is learned, and a file of questions to be judged by, where documents are named."""
-    from langchain_graft.finetune_bridge.training_rows import split_rows  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.rows import split_rows  # noqa: PLC0415
     from langchain_graft.knowledge_base.gate_questions import kb_sources  # noqa: PLC0415
     from langchain_graft.knowledge_base.training_data import TRAINING  # noqa: PLC0415
 
@@ -201,7 +204,7 @@ def _held_out(
 def _examined(
     arguments: argparse.Namespace, kb: KnowledgeBase, rows: Sequence[Any]
 ) -> list[Finding]:
-    from langchain_graft.finetune_bridge.doctor import examine_rows  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.doctor import examine_rows  # noqa: PLC0415
     from langchain_graft.knowledge_base.gate_questions import load_gate_questions  # noqa: PLC0415
 
     sets = [load_gate_questions(path, kb.folder) for path in arguments.guard]
@@ -210,18 +213,18 @@ def _examined(
 
 def _train(settings: TrainSettings) -> Any:
     if settings.task == "embeddings":
-        from langchain_graft.finetune_bridge.train_embeddings import (  # noqa: PLC0415
+        from langchain_graft.finetune_bridge.training.embeddings import (  # noqa: PLC0415
             train_embeddings,
         )
 
         return train_embeddings
-    from langchain_graft.finetune_bridge.train_generator import train_generator  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.generator import train_generator  # noqa: PLC0415
 
     return train_generator
 
 
 def _estimate(settings: TrainSettings, rows: Sequence[Any]) -> dict[str, Any]:
-    from langchain_graft.finetune_bridge.train_estimate import estimate_training  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.estimate import estimate_training  # noqa: PLC0415
 
     return asdict(estimate_training(settings, rows, _train(settings)))
 
@@ -274,7 +277,7 @@ def _print(
     findings: Sequence[Finding],
 ) -> None:
     from langchain_graft.cli.console import ERR, OUT, print_table  # noqa: PLC0415
-    from langchain_graft.finetune_bridge.loss_curve import sparkline  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.loss_curve import sparkline  # noqa: PLC0415
 
     print_table(f"Rows ({arguments.task})", ("", ""), rows)
     for one in findings:

@@ -39,87 +39,97 @@ __all__ = [
     "read_rows",
     "report_of",
     "split_rows",
+    "train_embeddings",
+    "train_generator",
     "write_rows",
 ]
 
 if TYPE_CHECKING:
-    from langchain_graft.finetune_bridge.adapter_chat import AdapterChatModel
-    from langchain_graft.finetune_bridge.adapter_embeddings import AdapterEmbeddings
-    from langchain_graft.finetune_bridge.adapter_engine import AdapterEngine
-    from langchain_graft.finetune_bridge.adapter_export import (
-        export_merged,
-        export_peft,
-        export_vllm,
-    )
-    from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest, Probe
-    from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
-    from langchain_graft.finetune_bridge.adapter_store import (
+    from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest, Probe
+    from langchain_graft.finetune_bridge.adapters.query_map import QueryMap
+    from langchain_graft.finetune_bridge.adapters.ref import AdapterRef
+    from langchain_graft.finetune_bridge.adapters.servability import Servability
+    from langchain_graft.finetune_bridge.adapters.store import (
         AdapterEntry,
         AdapterLease,
         AdapterStore,
     )
-    from langchain_graft.finetune_bridge.doctor import Finding, examine_adapter, examine_rows
-    from langchain_graft.finetune_bridge.fleet import Fleet, Promotion
-    from langchain_graft.finetune_bridge.fleet_chat import FleetChatModel
-    from langchain_graft.finetune_bridge.query_map import QueryMap
-    from langchain_graft.finetune_bridge.row_files import read_rows, write_rows
-    from langchain_graft.finetune_bridge.row_report import RowReport, report_of
-    from langchain_graft.finetune_bridge.servability import Servability
-    from langchain_graft.finetune_bridge.train_settings import (
-        EmbeddingSettings,
-        GeneratorSettings,
-        LoraSettings,
+    from langchain_graft.finetune_bridge.fleet.chat import FleetChatModel
+    from langchain_graft.finetune_bridge.fleet.fleet import Fleet, Promotion
+    from langchain_graft.finetune_bridge.fleet.vllm_replica import VllmReplica
+    from langchain_graft.finetune_bridge.serving.chat import AdapterChatModel
+    from langchain_graft.finetune_bridge.serving.embeddings import AdapterEmbeddings
+    from langchain_graft.finetune_bridge.serving.engine import AdapterEngine
+    from langchain_graft.finetune_bridge.serving.export import (
+        export_merged,
+        export_peft,
+        export_vllm,
     )
-    from langchain_graft.finetune_bridge.trained_adapter import (
-        TrainedAdapter,
-        TrainProgress,
-        TrainReport,
+    from langchain_graft.finetune_bridge.training.doctor import (
+        Finding,
+        examine_adapter,
+        examine_rows,
     )
-    from langchain_graft.finetune_bridge.training_rows import (
+    from langchain_graft.finetune_bridge.training.embeddings import train_embeddings
+    from langchain_graft.finetune_bridge.training.generator import train_generator
+    from langchain_graft.finetune_bridge.training.row_files import read_rows, write_rows
+    from langchain_graft.finetune_bridge.training.row_report import RowReport, report_of
+    from langchain_graft.finetune_bridge.training.rows import (
         EmbeddingRow,
         GeneratorRow,
         PreferenceRow,
         split_rows,
     )
-    from langchain_graft.finetune_bridge.vllm_replica import VllmReplica
+    from langchain_graft.finetune_bridge.training.settings import (
+        EmbeddingSettings,
+        GeneratorSettings,
+        LoraSettings,
+    )
+    from langchain_graft.finetune_bridge.training.trained_adapter import (
+        TrainedAdapter,
+        TrainProgress,
+        TrainReport,
+    )
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
-            "AdapterChatModel": "adapter_chat",
-            "AdapterEmbeddings": "adapter_embeddings",
-            "AdapterEngine": "adapter_engine",
-            "AdapterEntry": "adapter_store",
-            "AdapterLease": "adapter_store",
-            "AdapterManifest": "adapter_manifest",
-            "AdapterRef": "adapter_ref",
-            "AdapterStore": "adapter_store",
-            "EmbeddingRow": "training_rows",
-            "EmbeddingSettings": "train_settings",
-            "Finding": "doctor",
-            "Fleet": "fleet",
-            "FleetChatModel": "fleet_chat",
-            "GeneratorRow": "training_rows",
-            "GeneratorSettings": "train_settings",
-            "LoraSettings": "train_settings",
-            "PreferenceRow": "training_rows",
-            "Probe": "adapter_manifest",
-            "Promotion": "fleet",
-            "QueryMap": "query_map",
-            "RowReport": "row_report",
-            "Servability": "servability",
-            "TrainProgress": "trained_adapter",
-            "TrainReport": "trained_adapter",
-            "TrainedAdapter": "trained_adapter",
-            "VllmReplica": "vllm_replica",
-            "examine_adapter": "doctor",
-            "examine_rows": "doctor",
-            "export_merged": "adapter_export",
-            "export_peft": "adapter_export",
-            "export_vllm": "adapter_export",
-            "read_rows": "row_files",
-            "report_of": "row_report",
-            "split_rows": "training_rows",
-            "write_rows": "row_files",
+            "AdapterChatModel": "serving.chat",
+            "AdapterEmbeddings": "serving.embeddings",
+            "AdapterEngine": "serving.engine",
+            "AdapterEntry": "adapters.store",
+            "AdapterLease": "adapters.store",
+            "AdapterManifest": "adapters.manifest",
+            "AdapterRef": "adapters.ref",
+            "AdapterStore": "adapters.store",
+            "EmbeddingRow": "training.rows",
+            "EmbeddingSettings": "training.settings",
+            "Finding": "training.doctor",
+            "Fleet": "fleet.fleet",
+            "FleetChatModel": "fleet.chat",
+            "GeneratorRow": "training.rows",
+            "GeneratorSettings": "training.settings",
+            "LoraSettings": "training.settings",
+            "PreferenceRow": "training.rows",
+            "Probe": "adapters.manifest",
+            "Promotion": "fleet.fleet",
+            "QueryMap": "adapters.query_map",
+            "RowReport": "training.row_report",
+            "Servability": "adapters.servability",
+            "TrainProgress": "training.trained_adapter",
+            "TrainReport": "training.trained_adapter",
+            "TrainedAdapter": "training.trained_adapter",
+            "VllmReplica": "fleet.vllm_replica",
+            "examine_adapter": "training.doctor",
+            "examine_rows": "training.doctor",
+            "export_merged": "serving.export",
+            "export_peft": "serving.export",
+            "export_vllm": "serving.export",
+            "read_rows": "training.row_files",
+            "report_of": "training.row_report",
+            "split_rows": "training.rows",
+            "train_embeddings": "training.embeddings",
+            "train_generator": "training.generator",
+            "write_rows": "training.row_files",
         },
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_graft.finetune_bridge.adapter_folder import check_folder
-from langchain_graft.finetune_bridge.embeddings_shelf import tokenizer_digest
+from langchain_graft.finetune_bridge.adapters.folder import check_folder
+from langchain_graft.finetune_bridge.serving.shelf import tokenizer_digest
 from langchain_graft.models.chat import load_chat_model
 from langchain_graft.models.digest import embeddings_digest
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from langchain_core.embeddings import Embeddings
 
-    from langchain_graft.finetune_bridge.adapter_manifest import AdapterKind, AdapterSide
-    from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
-    from langchain_graft.finetune_bridge.adapter_store import AdapterStore
+    from langchain_graft.finetune_bridge.adapters.manifest import AdapterKind, AdapterSide
+    from langchain_graft.finetune_bridge.adapters.ref import AdapterRef
+    from langchain_graft.finetune_bridge.adapters.store import AdapterStore
     from langchain_graft.models.pull import OnProgress
 
 
@@ -35,7 +35,7 @@ def import_generator(
     if engine is None:
         msg = f"Only 'hf:' models have adapters, not {base!r}: name its base as hf:NAME"
         raise ValueError(msg)
-    from langchain_graft.finetune_bridge.lora_layers import linear_shapes  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.adapters.lora_layers import linear_shapes  # noqa: PLC0415
 
     return store.import_peft(
         folder,
@@ -74,7 +74,7 @@ def import_for_embeddings(  # what the folder does not say itself
     network = getattr(embeddings, "transformer", None)
     shapes = None
     if kind == "embeddings" and network is not None:
-        from langchain_graft.finetune_bridge.lora_layers import linear_shapes  # noqa: PLC0415
+        from langchain_graft.finetune_bridge.adapters.lora_layers import linear_shapes  # noqa: PLC0415
 
         shapes = linear_shapes(network)
     return store.import_peft(

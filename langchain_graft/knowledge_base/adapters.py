@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_graft.finetune_bridge.adapter_store import AdapterStore
+from langchain_graft.finetune_bridge.adapters.store import AdapterStore
 from langchain_graft.knowledge_base.manifest import ADAPTERS, NAME
 from langchain_graft.knowledge_base.release import reachable
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
+    from langchain_graft.finetune_bridge.adapters.ref import AdapterRef
 
 
 def open_adapters(folder: Path) -> AdapterStore:

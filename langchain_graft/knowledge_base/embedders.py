@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from langchain_core.embeddings import Embeddings
 
-    from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest
-    from langchain_graft.finetune_bridge.adapter_store import AdapterStore
+    from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest
+    from langchain_graft.finetune_bridge.adapters.store import AdapterStore
     from langchain_graft.knowledge_base.manifest import Manifest
     from langchain_graft.knowledge_base.release import Release
 
@@ -79,7 +79,7 @@ class Embedders:
             if adapter is None:
                 return base
             if (name, adapter) not in self._adapted:
-                from langchain_graft.finetune_bridge.adapter_embeddings import (  # noqa: PLC0415
+                from langchain_graft.finetune_bridge.serving.embeddings import (  # noqa: PLC0415
                     AdapterEmbeddings,
                 )
 

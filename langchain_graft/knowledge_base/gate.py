@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from langchain_graft.errors import GateFailedError
 from langchain_graft.evaluation.bootstrap import Interval, paired_bootstrap
 from langchain_graft.evaluation.ranking import ranking_metrics
-from langchain_graft.finetune_bridge.adapter_ref import BASE
+from langchain_graft.finetune_bridge.adapters.ref import BASE
 from langchain_graft.knowledge_base.gate_questions import (
     GateQuestions,
     OwnDocuments,

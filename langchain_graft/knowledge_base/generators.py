@@ -7,10 +7,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import AdapterError, AdapterMismatchError
-from langchain_graft.finetune_bridge.adapter_engine import AdapterEngine
-from langchain_graft.finetune_bridge.adapter_probe import check_probes
-from langchain_graft.finetune_bridge.adapter_ref import BASE, RELEASE, AdapterRef
-from langchain_graft.finetune_bridge.adapter_store import AdapterStore
+from langchain_graft.finetune_bridge.adapters.ref import BASE, RELEASE, AdapterRef
+from langchain_graft.finetune_bridge.adapters.store import AdapterStore
+from langchain_graft.finetune_bridge.serving.engine import AdapterEngine
+from langchain_graft.finetune_bridge.serving.probe import check_probes
 from langchain_graft.knowledge_base.adapters import keeps_of
 from langchain_graft.knowledge_base.manifest import ADAPTERS
 from langchain_graft.knowledge_base.release import current_release
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
 
-    from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest
+    from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest
     from langchain_graft.models.pull import OnProgress
 
 

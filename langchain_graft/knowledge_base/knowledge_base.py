@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
 
-    from langchain_graft.finetune_bridge.adapter_manifest import AdapterKind, AdapterSide
-    from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
-    from langchain_graft.finetune_bridge.adapter_store import AdapterStore
+    from langchain_graft.finetune_bridge.adapters.manifest import AdapterKind, AdapterSide
+    from langchain_graft.finetune_bridge.adapters.ref import AdapterRef
+    from langchain_graft.finetune_bridge.adapters.store import AdapterStore
     from langchain_graft.graph.embedded_store import EmbeddedGraphStore
     from langchain_graft.graph.entity_resolution import Merge
     from langchain_graft.graph.graph_retriever import GraphRetriever

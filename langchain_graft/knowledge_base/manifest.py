@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_graft import __version__
 from langchain_graft.errors import FormatVersionError, KnowledgeBaseError, NotAKnowledgeBaseError
-from langchain_graft.finetune_bridge.durable import write_durably
+from langchain_graft.finetune_bridge.adapters.durable import write_durably
 from langchain_graft.knowledge_base.settings import IngestSettings
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import AdapterNotFoundError, ReleaseError
-from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
+from langchain_graft.finetune_bridge.adapters.ref import AdapterRef
 from langchain_graft.knowledge_base.journal import Journal
 from langchain_graft.knowledge_base.lock import writing
 from langchain_graft.knowledge_base.manifest import JOURNAL, read_manifest
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from langchain_core.embeddings import Embeddings
 
-    from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest
-    from langchain_graft.finetune_bridge.adapter_store import AdapterStore
+    from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest
+    from langchain_graft.finetune_bridge.adapters.store import AdapterStore
     from langchain_graft.knowledge_base.embedders import Embedders
     from langchain_graft.knowledge_base.manifest import Manifest
     from langchain_graft.knowledge_base.promotion import Candidate

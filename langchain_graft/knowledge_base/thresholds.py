@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from langchain_graft.errors import KnowledgeBaseError
-from langchain_graft.finetune_bridge.durable import write_durably
+from langchain_graft.finetune_bridge.adapters.durable import write_durably
 from langchain_graft.retrievers.weakness import Weakness
 
 if TYPE_CHECKING:

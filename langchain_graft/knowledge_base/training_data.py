@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import CypherError, GraphError
 from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache
-from langchain_graft.finetune_bridge.training_rows import (
+from langchain_graft.finetune_bridge.training.rows import (
     EmbeddingRow,
     GeneratorRow,
     distinct_rows,

@@ -17,7 +17,7 @@ from langchain_graft.finetune_bridge import (
     AdapterStore,
     QueryMap,
 )
-from langchain_graft.finetune_bridge.query_map import read_query_map
+from langchain_graft.finetune_bridge.adapters.query_map import read_query_map
 from langchain_graft.models import SentenceEmbeddings, load_embeddings, pull_model
 
 TEXTS = [

@@ -14,8 +14,8 @@ from langchain_graft.finetune_bridge import (
     EmbeddingSettings,
     LoraSettings,
 )
-from langchain_graft.finetune_bridge.train_embeddings import train_embeddings
-from langchain_graft.finetune_bridge.training_rows import EmbeddingRow
+from langchain_graft.finetune_bridge.training.embeddings import train_embeddings
+from langchain_graft.finetune_bridge.training.rows import EmbeddingRow
 from langchain_graft.models import load_embeddings, pull_model
 
 TOPICS = "apples bridges clouds dogs engines forests glaciers harbours islands jungles".split()

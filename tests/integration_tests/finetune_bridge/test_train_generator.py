@@ -3,9 +3,9 @@
 import pytest
 
 from langchain_graft.finetune_bridge import AdapterEngine, AdapterStore
-from langchain_graft.finetune_bridge.train_generator import train_generator
-from langchain_graft.finetune_bridge.train_settings import GeneratorSettings, LoraSettings
-from langchain_graft.finetune_bridge.training_rows import GeneratorRow
+from langchain_graft.finetune_bridge.training.generator import train_generator
+from langchain_graft.finetune_bridge.training.rows import GeneratorRow
+from langchain_graft.finetune_bridge.training.settings import GeneratorSettings, LoraSettings
 from langchain_graft.models import TransformersEngine, TransformersSettings
 
 MODEL = "smollm2-135m"

@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from langchain_graft.cli import train_command
 from langchain_graft.cli.main import main
 from langchain_graft.finetune_bridge import AdapterManifest, QueryMap
-from langchain_graft.finetune_bridge.trained_adapter import (
+from langchain_graft.finetune_bridge.training.trained_adapter import (
     TrainedAdapter,
     TrainProgress,
     TrainReport,

@@ -3,8 +3,8 @@
 from contextlib import nullcontext
 
 from langchain_graft.errors import AdapterNotFoundError
-from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest
-from langchain_graft.finetune_bridge.adapter_ref import AdapterRef, is_version, split_reference
+from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest
+from langchain_graft.finetune_bridge.adapters.ref import AdapterRef, is_version, split_reference
 from langchain_graft.knowledge_base import KnowledgeBase
 from langchain_graft.testing import HashEmbeddings
 
@@ -91,9 +91,9 @@ def patch(store, set_attribute):
     """Knowledge bases have these adapters."""
     set_attribute(KnowledgeBase, "adapters", property(lambda _: store))
     set_attribute(KnowledgeBase, "_own_generators", lambda _: NoGenerators())
-    from langchain_graft.finetune_bridge import adapter_embeddings  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.serving import embeddings  # noqa: PLC0415
 
-    set_attribute(adapter_embeddings, "AdapterEmbeddings", TurnedEmbeddings)
+    set_attribute(embeddings, "AdapterEmbeddings", TurnedEmbeddings)
 
 
 def check(kb):

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from transformers import AutoTokenizer, LlamaForCausalLM  # noqa: F401  # once, before the forks
 
-import langchain_graft.finetune_bridge.adapter_chat
+import langchain_graft.finetune_bridge.serving.chat
 import langchain_graft.knowledge_base.generators  # noqa: F401
-from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
+from langchain_graft.finetune_bridge.adapters.ref import AdapterRef
 from langchain_graft.knowledge_base import KnowledgeBase
 from langchain_graft.testing import HashEmbeddings
 

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_graft.errors import EvaluationDataError, GateFailedError
-from langchain_graft.finetune_bridge.adapter_ref import AdapterRef
+from langchain_graft.finetune_bridge.adapters.ref import AdapterRef
 from langchain_graft.knowledge_base.gate import GateSettings, create_gate, judge
 from langchain_graft.knowledge_base.gate_questions import load_gate_questions
 from langchain_graft.knowledge_base.promotion import Candidate
@@ -43,7 +43,7 @@ def kb(kb, monkeypatch):
     store = fakes.FakeStore()
     fakes.patch(store, monkeypatch.setattr)
     monkeypatch.setattr(
-        "langchain_graft.finetune_bridge.adapter_embeddings.AdapterEmbeddings",
+        "langchain_graft.finetune_bridge.serving.embeddings.AdapterEmbeddings",
         TranslatingEmbeddings,
     )
     kb.ingest_documents([Document(word, metadata={"source": word}) for word in WORDS])

@@ -20,7 +20,7 @@ from langchain_graft.errors import (
     AdapterRefusedError,
     ModelError,
 )
-from langchain_graft.finetune_bridge.adapter_manifest import AdapterManifest, Probe
+from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest, Probe
 from langchain_graft.knowledge_base import KnowledgeBase
 from langchain_graft.models import load_chat_model, transformers
 from langchain_graft.testing import HashEmbeddings, ScriptedChatModel

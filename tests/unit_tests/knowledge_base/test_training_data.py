@@ -5,7 +5,7 @@ from langchain_core.documents import Document
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_graft.errors import CypherError, GraphError
-from langchain_graft.finetune_bridge.training_rows import EmbeddingRow
+from langchain_graft.finetune_bridge.training.rows import EmbeddingRow
 from langchain_graft.graph.cypher.guard import check_read_only
 from langchain_graft.knowledge_base.prompts import QUESTION_PROMPT
 from langchain_graft.knowledge_base.training_data import (

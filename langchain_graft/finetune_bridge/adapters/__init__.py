@@ -1,0 +1,1 @@
+"""What an adapter is: its folder, checked; its weights; the store that keeps its versions."""

@@ -1,0 +1,1 @@
+"""Adapters on many servers: loaded everywhere before a name means them."""

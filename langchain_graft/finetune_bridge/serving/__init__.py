@@ -1,0 +1,1 @@
+"""Adapters beside one base model in memory, chosen request by request."""

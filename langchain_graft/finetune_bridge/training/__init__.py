@@ -1,0 +1,1 @@
+"""Rows into adapters: embeddings, query maps and generators, checked before and after."""
