@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import MissingExtraError, TrainingError
 from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest
+from langchain_graft.finetune_bridge.serving.shelf import tokenizer_digest
 from langchain_graft.finetune_bridge.training.contrastive_batches import learned_and_held
 from langchain_graft.finetune_bridge.training.contrastive_step import StepSizes, TrainableEmbedder
 from langchain_graft.finetune_bridge.training.contrastive_training import (
-    ContrastiveTraining,
+    ContrastiveTask,
     FixedPassages,
 )
+from langchain_graft.finetune_bridge.training.loop import TrainingLoop, draws_and_threads_of
 from langchain_graft.finetune_bridge.training.query_map import train_query_map
 from langchain_graft.finetune_bridge.training.rows import digest_of_rows
 from langchain_graft.finetune_bridge.training.run import open_run
@@ -80,10 +82,9 @@ def train_embeddings(
     with open_run(settings, data_digest=digest_of_rows(rows)) as run:
         if done := run.finished():
             return done
-        if settings.method == "query-map":
-            return train_query_map(settings, rows, run, tell)
-        with torch.random.fork_rng():
-            return _train_lora(settings, rows, run, tell)
+        train = train_query_map if settings.method == "query-map" else _train_lora
+        with draws_and_threads_of(settings):
+            return train(settings, rows, run, tell)
 
 
 def _train_lora(
@@ -108,7 +109,8 @@ def _train_lora(
         ),
         numbers=choose_dtype(settings.dtype, device),
     )
-    loop = ContrastiveTraining(settings, run, tell, model, learned, held, passages)
+    task = ContrastiveTask(settings, model, learned, held, passages)
+    loop = TrainingLoop(settings, run, tell, task)
     loop.train()
     run.write_adapter(partial(_save, network, settings))
     report = loop.report(time.monotonic() - started)
@@ -116,6 +118,7 @@ def _train_lora(
         kind="embeddings",
         base=settings.base,
         base_digest=embedder.digest,
+        tokenizer_digest=tokenizer_digest(embedder),
         data_digest=digest_of_rows(rows),
         side=settings.side,
         settings=settings.to_json(),

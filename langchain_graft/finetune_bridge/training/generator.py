@@ -12,7 +12,8 @@ from langchain_graft.errors import MissingExtraError, TrainingError
 from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest, Probe
 from langchain_graft.finetune_bridge.training.chat_rows import ChatEncoder, pack
 from langchain_graft.finetune_bridge.training.generator_step import TrainableGenerator
-from langchain_graft.finetune_bridge.training.generator_training import GeneratorTraining
+from langchain_graft.finetune_bridge.training.generator_training import GeneratorTask
+from langchain_graft.finetune_bridge.training.loop import TrainingLoop, draws_and_threads_of
 from langchain_graft.finetune_bridge.training.rows import digest_of_rows, split_rows
 from langchain_graft.finetune_bridge.training.run import open_run
 from langchain_graft.models.model_tokenizer import ModelTokenizer
@@ -80,7 +81,7 @@ def train_generator(
     with open_run(settings, data_digest=digest_of_rows(rows)) as run:
         if done := run.finished():
             return done
-        with torch.random.fork_rng():
+        with draws_and_threads_of(settings):
             return _train(settings, rows, run, tell)
 
 
@@ -140,7 +141,8 @@ def _train(
         raise ValueError(msg)
     if settings.packing == "bfd":
         kept = pack(kept, max_tokens=settings.max_tokens)
-    loop = GeneratorTraining(settings, run, tell, base.step, kept, judged)
+    task = GeneratorTask(settings, base.step, kept, judged)
+    loop = TrainingLoop(settings, run, tell, task)
     loop.train()
     run.write_adapter(partial(save_trained, base, settings))
     report = loop.report(time.monotonic() - started, left_out=left_out + more_left_out)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 Method = Literal["lora", "qlora", "full", "query-map"]
 Packing = Literal["none", "bfd"]
 _DTYPES = (None, "float32", "bfloat16", "float16")
-_ELSEWHERE = ("out", "checkpoint_every")
-"""Where a run lies and how often it is kept change nothing of what comes out."""
+_ELSEWHERE = ("out", "checkpoint_every", "threads")
+"""Where a run lies, how often it is kept and how it is shared out change nothing of what comes
+out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,9 @@ class TrainSettings:
     """"cpu", "cuda", "mps"; None: the fastest there is."""
     dtype: str | None = None
     """In what is computed: `bfloat16` (autocast), `float32`; None: the faster one."""
+    threads: int | None = None
+    """Of the processor; None: those that torch has, one for each core. Where others keep the cores
+    busy, one thread is faster than two."""
 
     def __post_init__(self) -> None:
         if isinstance(self.lora, dict):
@@ -104,8 +108,9 @@ class TrainSettings:
         for name in ("epochs", "batch_size", "patience", "checkpoint_every"):
             _whole(name, getattr(self, name), least=1)
         _whole("max_tokens", self.max_tokens, least=8)
-        if self.max_steps is not None:
-            _whole("max_steps", self.max_steps, least=1)
+        for name in ("max_steps", "threads"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), least=1)
         _whole("seed", self.seed, least=0)
         _number("learning_rate", self.learning_rate, above=0)
         _number("max_gradient", self.max_gradient, above=0)

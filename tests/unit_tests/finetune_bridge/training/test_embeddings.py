@@ -33,7 +33,6 @@ from langchain_graft.finetune_bridge.training.contrastive_step import (
     TrainableEmbedder,
     contrastive_loss,
 )
-from langchain_graft.finetune_bridge.training.contrastive_training import learning_rate
 from langchain_graft.finetune_bridge.training.embeddings import train_embeddings
 from langchain_graft.finetune_bridge.training.ranked_passages import ndcg_at_10
 from langchain_graft.finetune_bridge.training.rows import EmbeddingRow
@@ -332,10 +331,3 @@ def test_ranking_written_out():
     vectors = np.array([[0.0, 1.0], [0.0, 0.5], [0.0, 0.1]])[np.argsort(order)]
     best = 1 + 1 / np.log2(3)
     assert ndcg_at_10(queries[1:], vectors, both) == pytest.approx((1 + 1 / np.log2(4)) / best)
-
-
-def test_the_rate_rises_and_falls():
-    rates = [learning_rate(step, 10, 0.2) for step in range(10)]
-    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1])
-    assert rates[-1] == pytest.approx(1 / 8)
-    assert learning_rate(0, 10, 0) == 1

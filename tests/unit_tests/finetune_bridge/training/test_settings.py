@@ -76,5 +76,5 @@ def test_a_generator_has_no_query_map():
 
 def test_what_changes_nothing_is_no_difference():
     one = EmbeddingSettings(base="minilm", out="run")
-    two = EmbeddingSettings(base="minilm", out="elsewhere", checkpoint_every=7, seed=1)
+    two = EmbeddingSettings(base="minilm", out="elsewhere", checkpoint_every=7, threads=1, seed=1)
     assert one.differences(two) == {"seed": (0, 1)}
