@@ -234,3 +234,81 @@ words. {language_rule}""",
         ),
     ]
 )
+
+# Own wording, after the instructions by which Asai et al. (Self-RAG, 2023, appendix D) had each
+# reflection token labelled. One word is asked for, so that its first token tells the probabilities.
+SELF_RAG_RETRIEVE_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "human",
+            """\
+Question: {input}
+{so_far}
+Does it help to look up facts in documents before going on with the answer? Reply no for \
+greetings, sums, matters of taste and texts that are to be made up; otherwise yes. \
+Reply yes or no.""",
+        )
+    ]
+)
+SELF_RAG_RELEVANCE_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "human",
+            """\
+Passage:
+{passage}
+
+Question: {input}
+
+Does the passage say something that helps to answer the question? Reply yes or no.""",
+        )
+    ]
+)
+SELF_RAG_SUPPORT_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "human",
+            """\
+Passage:
+{passage}
+
+Question: {input}
+Answer: {segment}
+
+Is the answer supported by the passage? Reply fully if the passage says all of it, partially if it \
+says some of it, no if it does not say it or says otherwise. Reply fully, partially or no.""",
+        )
+    ]
+)
+SELF_RAG_UTILITY_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "human",
+            """\
+Question: {input}
+{so_far}
+Answer: {segment}
+
+How useful is the answer to who asks? 5: it answers the question directly and wholly; 3: in part; \
+1: it is off the subject. Reply with a number from 1 to 5.""",
+        )
+    ]
+)
+SELF_RAG_SEGMENT_PROMPT = ChatPromptTemplate.from_messages(
+    [
+        ("system", "You answer questions from a passage, and from nothing else."),
+        (
+            "human",
+            """\
+Passage:
+{passage}
+
+Question: {input}
+{so_far}
+{task} {language_rule}""",
+        ),
+    ]
+)
+SELF_RAG_ALONE_PROMPT = ChatPromptTemplate.from_messages(
+    [("human", "Question: {input}\n{so_far}\n{task} {language_rule}")]
+)

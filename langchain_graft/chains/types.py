@@ -83,6 +83,49 @@ class GraphPath(TypedDict):
     """Ids of the documents that were found by it."""
 
 
+class SegmentCandidate(TypedDict):
+    """What a segment of an answer could have been, from one passage or from none."""
+
+    text: str
+    document_id: str | None
+    marker: int | None
+    """The n-th document of `context`, from 1; None: written from no passage."""
+    fluency: float
+    """exp(mean log-probability of its tokens); 0 where the model tells none."""
+    relevance: dict[str, float]
+    """Probabilities by label; empty where nobody judged it."""
+    support: dict[str, float]
+    utility: dict[str, float]
+    scores: dict[str, float]
+    """Of relevance, support and utility, before they are weighed."""
+    score: float | None
+    """All together; None: it was not scored."""
+    chosen: bool
+    dropped: str
+    """Why it could not be chosen; empty: it could."""
+
+
+class SelfRagSegment(TypedDict):
+    """How one segment of an answer was come by."""
+
+    text: str
+    """Without marks; empty where none was found that could go on."""
+    query: str
+    """What was searched for; empty where nothing was."""
+    decision: str
+    """"retrieve", "continue" (with the passages there were) or "none"."""
+    probability: float | None
+    """Of retrieving; None: nobody was asked, or could tell."""
+    threshold: float
+    retrieve: dict[str, float]
+    """Probabilities by label."""
+    correction: str
+    """"correct", "ambiguous" or "incorrect", where retrieval was judged."""
+    economy: str
+    """What was done without, for want of budget; empty: nothing."""
+    candidates: list[SegmentCandidate]
+
+
 class RagOutput(TypedDict):
     """What a chain gives: LangChain's own retrieval-chain keys, and the citations.
 
@@ -113,6 +156,8 @@ class RagOutput(TypedDict):
     """From text2cypher: what the graph gave."""
     repairs: NotRequired[list[str]]
     """From text2cypher: what was mended in the statement, or why there is none."""
+    segments: NotRequired[list[SelfRagSegment]]
+    """From Self-RAG: each segment of the answer, with what was decided and why."""
     context: list[Document]
     left_out: list[LeftOut]
     """What was found and did not fit into the budget, best first."""

@@ -26,6 +26,7 @@ from langchain_graft.chains import (
     create_refusing_chain,
     create_router,
     create_rule_decider,
+    create_self_rag_chain,
     create_step_back_chain,
     create_text2cypher_chain,
 )
@@ -52,7 +53,19 @@ def asides(prompt):
         return "MATCH (f:Fact) RETURN f.text AS text"
     if "You write search queries" in prompt or "step back" in prompt:
         return STEP_BACK
-    return None
+    return judged(prompt)
+
+
+def judged(prompt, segment="Steve Jobs."):
+    """What the model says of passages, and writes from one."""
+    said = {
+        "Does it help to look up": "yes",
+        "Does the passage say": "yes",
+        "Reply fully": "fully" if "Wozniak" in prompt else "no",
+        "number from 1 to 5": "5",
+        "You answer questions from a passage": segment,
+    }
+    return next((reply for asked, reply in said.items() if asked in prompt), None)
 
 
 def _routed(model, retriever, **settings):
@@ -131,7 +144,7 @@ def _rows_or_passages(model, retriever, **settings):
     return create_text2cypher_chain(model, graph, otherwise=passages, **settings)
 
 
-CHAINS = {
+STREAMED = {
     "rag": (create_rag_chain, set()),
     "conversational": (create_conversational_rag_chain, {"question"}),
     "fusion": (create_rag_fusion_chain, {"queries"}),
@@ -144,6 +157,7 @@ CHAINS = {
     "text2cypher": (_text2cypher, {"cypher", "parameters", "rows", "repairs"}),
     "rows or passages": (_rows_or_passages, {"cypher", "parameters", "rows", "repairs"}),
 }
+CHAINS = {**STREAMED, "self-rag": (create_self_rag_chain, {"segments"})}
 
 
 class SpellingModel(ScriptedChatModel):
@@ -160,14 +174,20 @@ class SpellingModel(ScriptedChatModel):
                 yield ChatGenerationChunk(message=AIMessageChunk(letter))
 
 
-@pytest.fixture(params=CHAINS)
+@pytest.fixture(params=STREAMED)
 def kind(request):
+    """The chains whose answer streams from the model; that of Self-RAG is chosen before."""
     return request.param
 
 
 @pytest.fixture
 def make(kind):
-    return CHAINS[kind][0]
+    return STREAMED[kind][0]
+
+
+@pytest.fixture(params=CHAINS)
+def make_any(request):
+    return CHAINS[request.param][0]
 
 
 @pytest.fixture(params=[kind for kind in CHAINS if kind != "text2cypher"])
@@ -193,7 +213,7 @@ async def test_every_way_gives_the_same(  # noqa: PLR0913, PLR0917
     kind, make, retriever, documents, run, given, model_class
 ):
     output = await run(make(model_of(REPLY, model_class=model_class), retriever), given)
-    assert set(output) == KEYS | CHAINS[kind][1]
+    assert set(output) == KEYS | STREAMED[kind][1]
     assert output["input"] == QUESTION
     assert output["chat_history"] == output["left_out"] == []
     assert len(output["warnings"]) == (kind == "graph")
@@ -202,6 +222,28 @@ async def test_every_way_gives_the_same(  # noqa: PLR0913, PLR0917
     assert found == texts[: 2 if "steps" in output else 3]
     assert output["answer"] == ANSWER
     assert [citation["marker"] for citation in output["citations"]] == [1, 2]
+
+
+@pytest.mark.parametrize("model_class", [ScriptedChatModel, SpellingModel])
+async def test_every_way_gives_the_same_chosen_answer(retriever, documents, run, model_class):
+    model = model_class(reply=lambda prompt: judged(prompt, REPLY))
+    output = await run(create_self_rag_chain(model, retriever), QUESTION)
+    assert set(output) == KEYS | {"segments"}
+    assert output["input"] == QUESTION
+    assert output["chat_history"] == output["left_out"] == output["warnings"] == []
+    assert output["context"] == documents
+    told = "Apple was founded by Steve Jobs. [1] It was sold at 666.66 dollars. [1] Really. [1]"
+    assert output["answer"] == told
+    assert [citation["marker"] for citation in output["citations"]] == [1, 1, 1]
+
+
+async def test_a_chosen_answer_comes_after_context(retriever):
+    chain = create_self_rag_chain(ScriptedChatModel(reply=judged), retriever)
+    told = ["context", "left_out", "warnings", "answer", "citations"]
+    for chunks in (list(chain.stream(QUESTION)), [c async for c in chain.astream(QUESTION)]):
+        order, keys = first_keys(chunks)
+        assert order == ["input", "segments", *told]
+        assert all(keys.count(key) == 1 for key in order if key != "answer")
 
 
 def first_keys(chunks):
@@ -215,7 +257,7 @@ async def test_a_stream_brings_input_context_answer_citations_in_this_order(kind
     for chunks in (list(chain.stream(QUESTION)), [c async for c in chain.astream(QUESTION)]):
         order, keys = first_keys(chunks)
         assert order[0] == "input"
-        assert set(order[1:-5]) == CHAINS[kind][1]
+        assert set(order[1:-5]) == STREAMED[kind][1]
         assert order[-5:] == ["context", "left_out", "warnings", "answer", "citations"]
         assert all(keys.count(key) == 1 for key in order if key != "answer")
         assert keys.count("answer") > 30
@@ -246,9 +288,9 @@ async def test_closing_a_stream_stops_the_model(make, retriever, stop_at):
     assert sum("piece" in text for text in model._spoken) == 2 * stop_at
 
 
-async def test_closing_a_stream_before_the_first_step_asks_no_model(make, retriever):
+async def test_closing_a_stream_before_the_first_step_asks_no_model(make_any, retriever):
     model = model_of()
-    chain = make(model, retriever)
+    chain = make_any(model, retriever)
     given = {"input": QUESTION, "chat_history": HISTORY}
     with closing(chain.stream(given)) as chunks:
         next(chunks)
@@ -300,8 +342,8 @@ async def test_a_cancelled_call_stops_the_model_whatever_it_says(make, retriever
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_nothing_found_is_refused(make, run):
-    output = await run(make(model_of(), RunnableLambda(lambda question: [])), QUESTION)
+async def test_nothing_found_is_refused(make_any, run):
+    output = await run(make_any(model_of(), RunnableLambda(lambda question: [])), QUESTION)
     assert output["answer"] in {
         "The documents do not contain the answer.",
         "There is no answer in the graph: nothing in it fits the question.",
@@ -309,13 +351,13 @@ async def test_nothing_found_is_refused(make, run):
     assert output["context"] == output["citations"] == output["left_out"] == []
 
 
-async def test_a_question_in_chinese_is_refused_in_chinese(make, run):
-    chain = make(model_of(), RunnableLambda(lambda question: []))
+async def test_a_question_in_chinese_is_refused_in_chinese(make_any, run):
+    chain = make_any(model_of(), RunnableLambda(lambda question: []))
     told = (await run(chain, "谁创办了Apple公司？"))["answer"]
     assert told in {"文档中没有找到答案。", "图中没有找到答案：没有符合问题的数据。"}
 
 
-async def test_errors_of_the_model_come_through(make, retriever, run):
+async def test_errors_of_the_model_come_through(make_any, retriever, run):
     class BrokenModel(ScriptedChatModel):
         def _stream(self, *args, **kwargs):
             yield from super()._stream(*args, **kwargs)
@@ -327,16 +369,16 @@ async def test_errors_of_the_model_come_through(make, retriever, run):
             raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        await run(make(model_of("Half an", model_class=BrokenModel), retriever), QUESTION)
+        await run(make_any(model_of("Half an", model_class=BrokenModel), retriever), QUESTION)
 
 
-async def test_a_retriever_that_fails_is_an_error_that_says_why(make, run):
+async def test_a_retriever_that_fails_is_an_error_that_says_why(make_any, run):
     def broken(question):
         msg = "no such index"
         raise LookupError(msg)
 
     with pytest.raises((LookupError, RetrievalError), match="no such index"):
-        await run(make(model_of(), RunnableLambda(broken)), QUESTION)
+        await run(make_any(model_of(), RunnableLambda(broken)), QUESTION)
 
 
 async def test_a_retriever_that_hangs_is_an_error_in_time_and_leaves_no_task(make_retrieving, run):

@@ -1,0 +1,1 @@
+"""Self-RAG: segments of an answer written per passage, judged, and searched over."""
