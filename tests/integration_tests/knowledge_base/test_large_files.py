@@ -85,7 +85,7 @@ print(int(status.split("VmHWM:")[1].split()[0]) // 1000)
 
 
 def test_4_mb_are_ingested(tmp_path):
-    """In a process of its own: what other tests held is not counted (`ru_maxrss` would count it)."""
+    """In a process of its own: what other tests held is not counted, as `ru_maxrss` does."""
     path = large(tmp_path / "a.txt", 4)
     command = [sys.executable, "-c", INGEST, str(path), str(tmp_path / "kb")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
