@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, and keep the adapter."""
     from langchain_graft.cli.console import print_json, progress  # noqa: PLC0415
     from langchain_graft.finetune_bridge.adapters.ref import check_name  # noqa: PLC0415
-    from langchain_graft.finetune_bridge.training.doctor import examine_adapter  # noqa: PLC0415
     from langchain_graft.finetune_bridge.training.row_report import report_of  # noqa: PLC0415
     from langchain_graft.knowledge_base import KnowledgeBase  # noqa: PLC0415
 
@@ -98,9 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
             told["estimate"] = _estimate(settings, learned)
         else:
             trained = _trained(settings, learned, on_progress)
-            losses = _losses(trained)
-            told |= {"losses": losses, **_kept(arguments, kb, trained, held_out)}
-            findings += examine_adapter(trained.folder, losses)
+            told |= {"losses": _losses(trained), **_kept(arguments, kb, trained, held_out)}
+            findings += [one for one in trained.report.findings if one not in findings]
     kb.close()
     told["findings"] = [asdict(one) for one in findings]
     if arguments.json:
@@ -258,7 +256,7 @@ def _kept(
         "adapter": ref,
         "folder": str(trained.folder),
         "held_out": held_out and str(held_out),
-        "report": asdict(trained.report),
+        "report": asdict(replace(trained.report, findings=())),
         "next": f"graft promote {ref} --kb {arguments.kb}{target}{sets}",
     }
 
@@ -285,7 +283,7 @@ def _print(
             ERR.print(f"Warning, {one.check}: {one.told}", soft_wrap=True)
     for name in ("estimate", "report"):
         if figures := told.get(name):
-            shown = [(key, _figure(value)) for key, value in figures.items() if value is not None]
+            shown = [(key, _figure(one)) for key, one in figures.items() if one not in (None, ())]
             print_table(name.capitalize(), ("", ""), shown)
     if arguments.dry_run:
         return

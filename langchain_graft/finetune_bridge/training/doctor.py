@@ -110,8 +110,8 @@ def check_moved(changes: Mapping[str, float]) -> Finding:
     """Has training changed what it should?
 
     Args:
-        changes: Of each trained tensor the largest absolute change; of a LoRA's `b`, which begins
-            at 0, its largest absolute value.
+        changes: Of each trained tensor the largest absolute change, or gradient; of a LoRA's `b`,
+            which begins at 0, its largest absolute value.
     """
     still = [name for name, change in changes.items() if not change > 0]
     if still or not changes:
@@ -214,6 +214,22 @@ def check_loss(losses: Sequence[float]) -> Finding:
     return Finding("loss", fell, told)
 
 
+def check_held_out(metrics: Mapping[str, float]) -> Finding:
+    """Are the held-out rows better off than by the base?
+
+    Args:
+        metrics: `base_loss` and `loss` on them.
+    """
+    before, after = metrics["base_loss"], metrics["loss"]
+    if not after < before:
+        told = (
+            f"The held-out rows' loss was never below the base's {before:.4f}: what came out is "
+            "the base. Lower learning_rate, or give more rows"
+        )
+        return _bad("held out", told)
+    return _good("held out", f"their loss fell from {before:.4f} to {after:.4f}")
+
+
 def check_size(rows: Sequence[Row], *, fewest: int = FEWEST_ROWS) -> Finding:
     """Are there enough different questions?"""
     count = len({_normal(question_of_row(row)) for row in rows})
@@ -243,7 +259,8 @@ def examine_rows(rows: Sequence[Row], *, judged: Iterable[str] = ()) -> list[Fin
         rows: What is going to be learned.
         judged: Questions of the target and guard sets.
     """
-    found = [check_size(rows), check_guard(rows, judged)]
+    asked = list(judged)
+    found = [check_size(rows), *([check_guard(rows, asked)] if asked else [])]
     if pairs := [row for row in rows if isinstance(row, EmbeddingRow)]:
         found.append(check_answers(pairs))
     return found

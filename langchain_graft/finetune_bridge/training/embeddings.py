@@ -16,6 +16,11 @@ from langchain_graft.finetune_bridge.training.contrastive_training import (
     ContrastiveTask,
     FixedPassages,
 )
+from langchain_graft.finetune_bridge.training.examination import (
+    examine_layers,
+    examine_pairs,
+    refuse_what_is_hopeless,
+)
 from langchain_graft.finetune_bridge.training.loop import TrainingLoop, draws_and_threads_of
 from langchain_graft.finetune_bridge.training.query_map import train_query_map
 from langchain_graft.finetune_bridge.training.rows import digest_of_rows
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from langchain_graft.finetune_bridge.training.examination import Embed
     from langchain_graft.finetune_bridge.training.rows import EmbeddingRow
     from langchain_graft.finetune_bridge.training.run import TrainingRun
     from langchain_graft.finetune_bridge.training.settings import EmbeddingSettings
@@ -70,8 +76,9 @@ def train_embeddings(
         on_progress: Told after each step.
 
     Raises:
-        TrainingError: The folder is another run's, the loss is no number, the disk or the memory
-            is full, or it was interrupted; checkpoints stay usable.
+        TrainingError: The folder is another run's, the doctor found what would make it useless, the
+            loss is no number, the disk or the memory is full, or it was interrupted; checkpoints
+            stay usable.
         ModelError: The base can not be loaded.
         ValueError: The rows are too few, can not be split, or the base can not be trained so.
     """
@@ -100,17 +107,23 @@ def _train_lora(
     base = embedder._model  # noqa: SLF001 (nobody else has this one)
     passages = FixedPassages(rows, embedder) if settings.side == "query" else None
     network = _with_lora(base, settings)
-    model = TrainableEmbedder(
-        base,
-        sizes=StepSizes(
-            max_tokens=min(settings.max_tokens, int(base.max_seq_length or settings.max_tokens)),
-            mini_batch_tokens=settings.mini_batch_tokens,
-            kept_tokens=settings.kept_tokens,
-        ),
-        numbers=choose_dtype(settings.dtype, device),
+    sizes = StepSizes(
+        max_tokens=min(settings.max_tokens, int(base.max_seq_length or settings.max_tokens)),
+        mini_batch_tokens=settings.mini_batch_tokens,
+        kept_tokens=settings.kept_tokens,
     )
+    model = TrainableEmbedder(base, sizes=sizes, numbers=choose_dtype(settings.dtype, device))
     task = ContrastiveTask(settings, model, learned, held, passages)
-    loop = TrainingLoop(settings, run, tell, task)
+    findings = [
+        examine_layers(network, settings.lora.target_modules),
+        *examine_pairs(
+            learned,
+            [[learned[place] for place in places] for places in task.epoch(0)],
+            _sides(embedder, TrainableEmbedder(base, sizes=sizes, numbers=torch.float32)),
+        ),
+    ]
+    refuse_what_is_hopeless(findings, folder=settings.out)
+    loop = TrainingLoop(settings, run, tell, task, findings=findings)
     loop.train()
     run.write_adapter(partial(_save, network, settings))
     report = loop.report(time.monotonic() - started)
@@ -176,6 +189,24 @@ def _with_lora(base: Any, settings: EmbeddingSettings) -> Any:
             msg = f"LoRA can not be put into {settings.base!r}: {error}"
             raise TrainingError(msg, folder=settings.out) from error
     return base[0].model
+
+
+def _sides(
+    embedder: SentenceEmbeddings, model: TrainableEmbedder
+) -> dict[str, tuple[Embed, Embed]]:
+    """How a text is embedded in training, before the first step, and where it is served."""
+
+    def trained(text: str, *, prompt_name: str) -> list[float]:
+        vector: list[float] = model.vectors([text], prompt_name=prompt_name)[0].tolist()
+        return vector
+
+    return {
+        "query": (partial(trained, prompt_name="query"), embedder.embed_query),
+        "document": (
+            partial(trained, prompt_name="document"),
+            lambda text: embedder.embed_documents([text])[0],
+        ),
+    }
 
 
 def _save(network: Any, settings: EmbeddingSettings, folder: Path) -> None:

@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_graft.errors import MissingExtraError, TrainingError
 from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest, Probe
 from langchain_graft.finetune_bridge.training.chat_rows import ChatEncoder, pack
+from langchain_graft.finetune_bridge.training.examination import (
+    examine_chats,
+    examine_layers,
+    refuse_what_is_hopeless,
+)
 from langchain_graft.finetune_bridge.training.generator_step import TrainableGenerator
 from langchain_graft.finetune_bridge.training.generator_training import GeneratorTask
 from langchain_graft.finetune_bridge.training.loop import TrainingLoop, draws_and_threads_of
@@ -71,8 +76,9 @@ def train_generator(
         on_progress: Told after each step.
 
     Raises:
-        TrainingError: The folder is another run's, the loss is no number, the disk or the memory
-            is full, or it was interrupted; checkpoints stay usable.
+        TrainingError: The folder is another run's, the doctor found what would make it useless, the
+            loss is no number, the disk or the memory is full, or it was interrupted; checkpoints
+            stay usable.
         ModelError: The base can not be loaded, or has no chat template.
         ValueError: No row fits, the rows can not be split, or the base can not be trained so.
     """
@@ -134,6 +140,10 @@ def _train(
     learned, held = _learned_and_held(rows, settings)
     base = load_trainable(settings)
     encoder = ChatEncoder(base.tokenizer, assistant_only=settings.assistant_only)
+    findings = examine_chats(learned, encoder, base.tokenizer)
+    if settings.method != "full":
+        findings.append(examine_layers(base.model, settings.lora.target_modules))
+    refuse_what_is_hopeless(findings, folder=settings.out)
     kept, left_out = _encoded(encoder, learned, settings)
     judged, more_left_out = _encoded(encoder, held, settings)
     if not kept:
@@ -142,7 +152,7 @@ def _train(
     if settings.packing == "bfd":
         kept = pack(kept, max_tokens=settings.max_tokens)
     task = GeneratorTask(settings, base.step, kept, judged)
-    loop = TrainingLoop(settings, run, tell, task)
+    loop = TrainingLoop(settings, run, tell, task, findings=findings)
     loop.train()
     run.write_adapter(partial(save_trained, base, settings))
     report = loop.report(time.monotonic() - started, left_out=left_out + more_left_out)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from langchain_graft.errors import MissingExtraError
+from langchain_graft.finetune_bridge.training.examination import examine_training
 from langchain_graft.finetune_bridge.training.trained_adapter import TrainProgress, TrainReport
 
 try:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from langchain_graft.finetune_bridge.training.doctor import Finding
     from langchain_graft.finetune_bridge.training.run import TrainingRun
     from langchain_graft.finetune_bridge.training.settings import TrainSettings
     from langchain_graft.finetune_bridge.training.trained_adapter import OnTrainProgress
@@ -80,12 +82,21 @@ class TrainingLoop:
         run: Its folder.
         tell: Told after each step.
         task: What is learned.
+        findings: The doctor's, before; those amiss are told with the first step.
     """
 
     def __init__(
-        self, settings: TrainSettings, run: TrainingRun, tell: OnTrainProgress, task: TrainingTask
+        self,
+        settings: TrainSettings,
+        run: TrainingRun,
+        tell: OnTrainProgress,
+        task: TrainingTask,
+        *,
+        findings: Sequence[Finding] = (),
     ) -> None:
         self.settings, self.run, self.tell, self.task = settings, run, tell, task
+        self.findings = tuple(findings)
+        self._untold = tuple(one for one in findings if not one.ok)
         self.state = _State()
         self.parameters = task.parameters()
         self.optimizer = torch.optim.AdamW(
@@ -115,7 +126,7 @@ class TrainingLoop:
             _put(self.parameters, self.best)
 
     def report(self, seconds: float, **metrics: float) -> TrainReport:
-        """What was done."""
+        """What was done, when the adapter has been written."""
         losses = [record["loss"] for record in self.run.records if "loss" in record]
         tenth = max(1, len(losses) // 10)
         return TrainReport(
@@ -129,7 +140,26 @@ class TrainingLoop:
             ended="early" if self.state.step < self.steps else "done",
             resumed_at=self.state.resumed_at,
             metrics={**self.state.metrics, **metrics},
+            findings=(*self.findings, *self._examined(losses)),
         )
+
+    def _examined(self, losses: Sequence[float]) -> list[Finding]:
+        """The doctor's findings after the last step."""
+        return examine_training(
+            self.run.adapter, losses=losses, slopes=self._slopes(), metrics=self.state.metrics
+        )
+
+    def _slopes(self) -> dict[str, float]:
+        """Of each trained tensor the largest slope that AdamW has seen, on the average.
+
+        A LoRA's A has none in the first step, where its B is 0.
+        """
+        moments = {name: self.optimizer.state.get(one) for name, one in self.parameters.items()}
+        return {
+            name: float(moment["exp_avg_sq"].max()) ** 0.5 if moment else 0.0
+            for name, moment in moments.items()
+            if self.state.step > 1 or "lora_A" not in name
+        }
 
     def _step(self, places: Sequence[int], started: float) -> None:
         settings, state = self.settings, self.state
@@ -151,8 +181,10 @@ class TrainingLoop:
                 loss=loss,
                 seconds_left=(time.monotonic() - started) / done * (self.steps - state.step),
                 evaluation=measured,
+                findings=self._untold,
             )
         )
+        self._untold = ()
 
     def _look_back(self) -> float | None:
         """Evaluate and make a checkpoint, if it is time for that."""

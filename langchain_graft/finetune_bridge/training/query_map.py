@@ -13,6 +13,7 @@ from langchain_graft.finetune_bridge.training.contrastive_batches import (
     learned_and_held,
     make_batch,
 )
+from langchain_graft.finetune_bridge.training.doctor import examine_rows
 from langchain_graft.finetune_bridge.training.ranked_passages import ndcg_at_10
 from langchain_graft.finetune_bridge.training.rows import digest_of_rows
 from langchain_graft.finetune_bridge.training.trained_adapter import TrainProgress, TrainReport
@@ -76,6 +77,7 @@ def train_query_map(
         last_loss=0.0,
         resumed_at=resumed_at,
         metrics=metrics,
+        findings=tuple(examine_rows(learned)),
     )
     manifest = AdapterManifest(
         kind="query-map",

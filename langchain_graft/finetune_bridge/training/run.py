@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SETTINGS, LOSSES, PICTURE, RESULT = "settings.json", "loss.jsonl", "loss.png", "result.json"
 CHECKPOINTS, ADAPTER = "checkpoints", "adapter"
+_BEGUN = (LOSSES, CHECKPOINTS, RESULT)
+"""Where none of them is there, nothing was learned yet: other settings and rows may be given."""
 _WHOLE, _LOCK, _PREFIX = "whole.json", ".lock", "checkpoint-"
 _KEPT = 2
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -120,7 +122,7 @@ class TrainingRun:
             return None
         result = json.loads(path.read_text(encoding="utf-8"))
         manifest = AdapterManifest.from_json(result["manifest"])
-        report = TrainReport(**result["report"])
+        report = TrainReport.from_json(result["report"])
         return TrainedAdapter(folder=self.adapter, manifest=manifest, report=report)
 
     def way_on(self) -> str:
@@ -197,7 +199,7 @@ def _others(folder: Path) -> Iterator[Path]:
 
 def _check_same(folder: Path, settings: TrainSettings, data_digest: str) -> None:
     path = folder / SETTINGS
-    if not path.is_file():
+    if not path.is_file() or not any((folder / name).exists() for name in _BEGUN):
         asked = {"settings": settings.to_json(), "data_digest": data_digest}
         write_durably(path, (json.dumps(asked, indent=2) + "\n").encode())
         return

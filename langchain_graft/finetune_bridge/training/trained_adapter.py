@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+from langchain_graft.finetune_bridge.training.doctor import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +25,8 @@ class TrainProgress:
     seconds_left: float
     evaluation: float | None = None
     """What was measured on the held-out rows, after a step that was followed by that."""
+    findings: tuple[Finding, ...] = ()
+    """What the doctor found amiss before the first step; told with that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,14 @@ class TrainReport:
     """The step from which the last call went on."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """On the held-out rows: `base_...` before, `...` after."""
+    findings: tuple[Finding, ...] = ()
+    """What the doctor looked at, before and after, and found."""
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The report that `dataclasses.asdict` and JSON made an object of."""
+        findings = tuple(Finding(**one) for one in values.get("findings", ()))
+        return cls(**{**values, "findings": findings})
 
 
 @dataclass(frozen=True, kw_only=True)

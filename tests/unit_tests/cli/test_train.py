@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 from langchain_graft.cli import train_command
 from langchain_graft.cli.main import main
 from langchain_graft.finetune_bridge import AdapterManifest, QueryMap
+from langchain_graft.finetune_bridge.training.doctor import check_loss
 from langchain_graft.finetune_bridge.training.trained_adapter import (
     TrainedAdapter,
     TrainProgress,
@@ -63,6 +64,7 @@ def trainings(monkeypatch):
             seconds=1.0,
             first_loss=1.0,
             last_loss=0.0,
+            findings=(check_loss([1.0, 0.0]),),
         )
         manifest = AdapterManifest(
             kind="query-map", base="hash", base_digest="hash-64", side="query"
@@ -98,7 +100,6 @@ def test_pairs_are_learned_kept_and_promoted(graft, folder, trainings):
     assert told["next"] == f"graft promote own@000001 --kb {folder} --target {told['held_out']}"
     assert {one["check"]: one["ok"] for one in told["findings"]} == {
         "size": False,
-        "guard": True,
         "false negatives": True,
         "loss": True,
     }

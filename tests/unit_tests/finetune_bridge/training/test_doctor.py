@@ -10,6 +10,7 @@ from langchain_graft.finetune_bridge.training.doctor import (
     check_answers,
     check_eos,
     check_guard,
+    check_held_out,
     check_labels,
     check_loss,
     check_moved,
@@ -76,6 +77,11 @@ FAULTS = {
     "loss not a number": (check_loss, ([1.0, math.nan],), "no number at step 2"),
     "no step": (check_loss, ([],), "No step"),
     "loss rises": (check_loss, ([1.0, 2.0],), "it learned nothing"),
+    "no better than the base": (
+        check_held_out,
+        ({"base_loss": 1.5, "loss": 1.5},),
+        "never below the base's 1.5000",
+    ),
     "few rows": (check_size, (ROWS,), "4 different questions are few"),
     "judged by what is learned": (check_guard, (ROWS, [" Q2 "]), "1 rows ask"),
 }
@@ -93,6 +99,7 @@ SOUND = [
     (check_loss, ([2.0, 1.0],)),
     (check_size, ([EmbeddingRow(str(n), "p") for n in range(100)],)),
     (check_guard, (ROWS, ["else"])),
+    (check_held_out, ({"base_loss": 1.5, "loss": 1.4},)),
 ]
 
 

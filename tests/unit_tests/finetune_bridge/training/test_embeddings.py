@@ -23,6 +23,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from langchain_graft.errors import TrainingError
 from langchain_graft.finetune_bridge import AdapterEmbeddings, AdapterStore
+from langchain_graft.finetune_bridge.serving.shelf import tokenizer_digest
 from langchain_graft.finetune_bridge.training.contrastive_batches import (
     answers_of,
     batch_places,
@@ -124,6 +125,7 @@ def test_what_is_trained_is_what_is_served(folder, rows, settings, tmp_path):
     store = AdapterStore(tmp_path / "adapters")
     ref = store.register(done.folder, "legal", manifest=done.manifest)
     base = SentenceEmbeddings(folder, device="cpu", dtype="float32")
+    assert done.manifest.tokenizer_digest == tokenizer_digest(base)
     served = AdapterEmbeddings(base, store, adapter=str(ref))
     texts = [row.positive for row in rows[:9]]
     stock = by_peft(folder, done.folder)
@@ -250,6 +252,26 @@ def test_a_loss_that_is_no_number_is_told(rows, settings, monkeypatch):
 def test_what_can_not_be_trained_is_told(rows, settings, change, told):
     with pytest.raises((ValueError, TrainingError), match=told):
         train_embeddings(replace(settings, **change), rows)
+
+
+def test_the_doctor_examines_before_and_after(rows, settings):
+    told = []
+    found = train_embeddings(settings, rows, on_progress=told.append).report.findings
+    before = ["targets", "size", "false negatives", "false negatives", *["normalisation"] * 2]
+    assert [one.check for one in found] == [*before, "loss", "held out", "tensors", "moved"]
+    assert [one.check for one in found if not one.ok] == ["size"]
+    assert told[0].findings == (found[1],)
+
+
+def test_an_embedder_that_reads_line_ends_otherwise_is_refused(rows, settings, monkeypatch):
+    embed = SentenceEmbeddings.embed_documents
+
+    def joined(self, texts, **settings):
+        return embed(self, [text.replace("\n", "") for text in texts], **settings)
+
+    monkeypatch.setattr(SentenceEmbeddings, "embed_documents", joined)
+    with pytest.raises(TrainingError, match=r"\(normalisation\).*'one\\ntwo' is read otherwise"):
+        train_embeddings(settings, rows)
 
 
 def test_too_few_rows(rows, settings):

@@ -1,6 +1,9 @@
 """A tiny model learns conversations, is stopped and goes on, and answers by alias."""
 
 import json
+import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -148,6 +151,64 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_losses(make, lora):
     assert again.report == resumed.report
 
 
+KILLED = """
+import json, os, signal, sys
+from langchain_graft.finetune_bridge.training import generator, loop, run
+from langchain_graft.finetune_bridge.training.rows import GeneratorRow
+from langchain_graft.finetune_bridge.training.settings import GeneratorSettings
+given = json.load(sys.stdin)
+rows = [GeneratorRow(messages) for messages in given["rows"]]
+def killed_at(call, function):
+    calls = iter(range(1, 99))
+    def run_or_die(*arguments, **named):
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return run_or_die
+points = {
+    "progress": (5, None, ""),
+    "checkpoint": (5, loop, "save_file"),
+    "mark": (2, run, "_mark_whole"),
+    "adapter": (1, generator, "save_trained"),
+}
+for name, (call, module, function) in points.items():
+    pid = os.fork()
+    if not pid:
+        tell = None if module else killed_at(call, lambda progress: None)
+        if module:
+            setattr(module, function, killed_at(call, getattr(module, function)))
+        settings = GeneratorSettings.from_json(given["settings"][name])
+        generator.train_generator(settings, rows, on_progress=tell)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_killed_anywhere_it_goes_on_to_the_same_losses(make):
+    """Between two steps, amid a checkpoint, before its end is noted, before the adapter."""
+    given = {"epochs": 3, "checkpoint_every": 2, "eval_share": 0.2, "threads": 1}
+    points = {"progress": 4, "checkpoint": 2, "mark": 2, "adapter": 12}
+    asked = {
+        "settings": {name: make(name, **given).to_json() for name in points},
+        "rows": [one.messages for one in ROWS],
+    }
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        input=json.dumps(asked),
+        text=True,
+        capture_output=True,
+        check=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    assert killed.stdout.split() == ["-9"] * 4, killed.stderr
+    whole = train_generator(make("whole", **given), ROWS)
+    for name, step in points.items():
+        resumed = train_generator(make(name, **given), ROWS)
+        assert resumed.report.resumed_at == step, name
+        assert losses(resumed) == pytest.approx(losses(whole), abs=1e-5), name
+        assert resumed.report.metrics == pytest.approx(whole.report.metrics, abs=1e-5), name
+
+
 def test_packed_conversations_are_learned_as_alone(make):
     base = load_trainable(make())
     sequences = sequences_of(base)
@@ -174,6 +235,7 @@ def test_full_gives_a_model_that_can_be_loaded(make):
         str(trained.folder), TransformersSettings(device="cpu", dtype="float32")
     )
     assert engine.tokenizer.digest == trained.manifest.tokenizer_digest
+    assert [one.check for one in trained.report.findings if not one.ok] == ["size"]
     assert trained.report.last_loss < trained.report.first_loss
 
 
@@ -214,6 +276,43 @@ def test_rows_that_do_not_fit_are_told(make):
 def test_what_can_not_be_trained_is_told(make, given, told):
     with pytest.raises((TrainingError, ValueError), match=told):
         train_generator(make(**given), ROWS)
+
+
+def test_the_doctor_examines_before_and_after(make):
+    told = []
+    trained = train_generator(make(), ROWS, on_progress=told.append)
+    found = {one.check: one for one in trained.report.findings}
+    before = ["size", "labels", "eos", "template", "targets"]
+    assert list(found) == [*before, "loss", "tensors", "moved"]
+    assert [name for name, one in found.items() if not one.ok] == ["size"]
+    assert told[0].findings == (found["size"],)
+    assert not any(one.findings for one in told[1:])
+    assert "20 prompts are the same" in found["template"].told
+    assert train_generator(make(), ROWS).report == trained.report  # the findings are kept
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"reply": lambda _self, _text: [5, 6]}, r"\(eos\).*would not learn to stop"),
+        (
+            {"prompt": lambda _self, _messages: [5, 6]},
+            r"\(template\).*other tokens than are served",
+        ),
+    ],
+)
+def test_what_could_not_serve_is_not_trained(make, monkeypatch, fault, told):
+    for name, function in fault.items():
+        monkeypatch.setattr(ChatEncoder, name, function)
+    with pytest.raises(TrainingError, match=told):
+        train_generator(make(), ROWS)
+
+
+def test_a_target_that_no_layer_has_is_refused_and_can_be_mended(make):
+    with pytest.raises(TrainingError, match=r"\(targets\).*No layer is named \['q_prj'\]"):
+        train_generator(make(lora={"target_modules": ("v_proj", "q_prj")}), ROWS)
+    mended = make(lora={"target_modules": ("v_proj", "q_proj")})  # in the same folder
+    assert train_generator(mended, ROWS).report.steps == 4
 
 
 def test_only_models_with_weights_here_are_trained(tmp_path):

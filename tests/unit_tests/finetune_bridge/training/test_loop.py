@@ -1,13 +1,16 @@
 """The loop that every trainer runs in, with a task of two numbers."""
 
+import errno
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from langchain_graft.errors import TrainingError
+from langchain_graft.finetune_bridge.training.doctor import Finding
 from langchain_graft.finetune_bridge.training.loop import (
     TrainingLoop,
     draws_and_threads_of,
@@ -23,7 +26,7 @@ class Task:
 
     held: tuple[int, ...] = (0,)
     learned: tuple[float, ...] = (3.0, 4.0)
-    spoilt: float = 0.0
+    spoilt: float | Exception = 0.0
     numbers: torch.nn.Parameter = field(
         default_factory=lambda: torch.nn.Parameter(torch.zeros(2), requires_grad=True)
     )
@@ -39,6 +42,8 @@ class Task:
         return ((self.numbers[places] - wanted) ** 2).sum()
 
     def backward(self, places, *, seed):
+        if isinstance(self.spoilt, Exception) and seed == 5000:
+            raise self.spoilt
         loss = self._distance(places) * (float("nan") if seed == self.spoilt else 1)
         loss.backward()
         return loss.item()
@@ -68,6 +73,7 @@ def trained(settings, task, *, stop=None):
     with open_run(settings, data_digest="0" * 32) as run:
         loop = TrainingLoop(settings, run, tell, task)
         loop.train()
+        run.write_adapter(lambda folder: save_file(task.parameters(), folder / "a.safetensors"))
         return loop, loop.report(1.0, left_out=2), run.records
 
 
@@ -92,6 +98,8 @@ def test_what_gets_worse_leaves_the_base(settings):
     assert report.metrics["loss"] == report.metrics["base_loss"] == 0
     assert report.ended == "early"
     assert loop.task.numbers.tolist() == [0, 0]
+    found = {one.check: one for one in report.findings}
+    assert "never below the base's 0.0000" in found["held out"].told
 
 
 def test_with_nothing_held_out_the_last_numbers_are_kept(settings):
@@ -120,6 +128,56 @@ def test_slopes_that_are_no_numbers_end_the_run_before_they_are_taken(settings):
     assert task.numbers.isfinite().all()
     kept = Path(settings.out, "checkpoints", "checkpoint-3", "state.json")
     assert json.loads(kept.read_text())["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "smaller batch_size"),
+    ],
+)
+def test_what_the_world_does_leaves_checkpoints_that_go_on(settings, tmp_path, error, told):
+    _, _, records = trained(settings, Task())
+    again = GeneratorSettings.from_json({**settings.to_json(), "out": str(tmp_path / "again")})
+    with pytest.raises(TrainingError, match=f"{told}.*checkpoint of step 3 is whole"):
+        trained(again, Task(spoilt=error))
+    _, resumed, found = trained(again, Task())
+    assert resumed.resumed_at == 3
+    assert found == records
+
+
+def test_the_doctor_looks_at_what_came_out(settings):
+    @dataclass
+    class Half(Task):
+        """Its second parameter is in no loss."""
+
+        idle: torch.nn.Parameter = field(
+            default_factory=lambda: torch.nn.Parameter(torch.zeros(3), requires_grad=True)
+        )
+
+        def parameters(self):
+            return {"numbers": self.numbers, "idle": self.idle}
+
+    _, report, _ = trained(settings, Half())
+    found = {one.check: one for one in report.findings}
+    assert [name for name, one in found.items() if not one.ok] == ["moved"]
+    assert "1 of 2 tensors did not move (idle)" in found["moved"].told
+    assert found["tensors"].told == "all 2 tensors have numbers"
+
+
+def test_what_the_doctor_found_before_is_told_with_the_first_step(settings):
+    bad, good = Finding("size", ok=False, told="few"), Finding("guard", ok=True, told="none")
+    told = []
+    with open_run(settings, data_digest="0" * 32) as run:
+        loop = TrainingLoop(settings, run, told.append, Task(), findings=[bad, good])
+        loop.train()
+        run.write_adapter(lambda folder: None)
+        report = loop.report(1.0)
+    assert [one.findings for one in told] == [(bad,), *[()] * 11]
+    assert report.findings[:2] == (bad, good)
+    assert [one.check for one in report.findings[2:] if not one.ok] == ["tensors"]
 
 
 def test_the_rate_rises_and_falls():

@@ -105,9 +105,19 @@ def test_a_loss_that_is_no_number_ends_the_run(settings):
     assert len((run.folder / "loss.jsonl").read_text().splitlines()) == 1
 
 
-def test_other_settings_and_rows_are_refused(settings):
-    with open_run(settings, data_digest="d"):
+def test_what_was_not_begun_takes_other_settings(settings):
+    for seed in (1, 2):  # such as after a refusal by the doctor
+        with open_run(replace(settings, seed=seed), data_digest=str(seed)):
+            pass
+    with open_run(replace(settings, seed=2), data_digest="2") as run:
+        run.keep(1, write("1"))
+    with pytest.raises(TrainingError, match="seed 2, now 0"), open_run(settings, data_digest="2"):
         pass
+
+
+def test_other_settings_and_rows_are_refused(settings):
+    with open_run(settings, data_digest="d") as run:
+        run.log(1, loss=1.0)
     with (
         pytest.raises(TrainingError, match=r"seed 0, now 1.*another folder"),
         open_run(replace(settings, seed=1), data_digest="d"),
