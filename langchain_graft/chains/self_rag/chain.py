@@ -16,6 +16,7 @@ from langchain_graft.chains.self_rag.driver import Driver, Retrieved
 from langchain_graft.chains.self_rag.paths import document_key, joined, told
 from langchain_graft.chains.self_rag.roles import Critic, Writer
 from langchain_graft.chains.self_rag.settings import SelfRagSettings
+from langchain_graft.chains.self_rag.vocabulary import REFLECTION_TOKENS
 from langchain_graft.chains.self_rag.writer_chat import ChatWriter
 from langchain_graft.chains.staged import create_staged_chain
 from langchain_graft.sentences import sentence_spans
@@ -69,8 +70,8 @@ def create_self_rag_chain(
     segment by segment.
 
     Args:
-        model: What writes. One on our torch engine that has the reflection tokens writes and judges
-            in one pass through `ReflectionModel`; any chat model is asked in words.
+        model: What writes. One on our torch engine whose tokenizer has the reflection tokens writes
+            and judges in one pass (`ReflectionModel`); any other chat model is asked in words.
         retriever: Any LangChain retriever, or a Runnable from a question to documents.
         critic: What judges; None: the model itself.
         settings: How it decides, and what it may spend.
@@ -118,7 +119,8 @@ def create_driver(
     **rag_settings: Unpack[RagSettings],
 ) -> Driver:
     """Who writes, judges and retrieves; arguments as for `create_self_rag_chain`."""
-    own = _as_critic(model if critic is None else critic)
+    model = _reflecting(model)
+    judging = _as_critic(model if critic is None else _reflecting(critic))
 
     def retrieval(of: RetrieverLike) -> Any:
         return create_grounded_retrieval_step(model, of, **rag_settings)  # type: ignore[arg-type]
@@ -126,7 +128,7 @@ def create_driver(
     fallback = correction.fallback if correction else None
     return Driver(
         writer=_as_writer(model, choices, rag_settings),
-        critic=own,
+        critic=judging,
         retrieval=retrieval(retriever),
         fallback=retrieval(fallback) if fallback is not None else None,
         correction=correction,
@@ -140,6 +142,18 @@ def settings_of(settings: SelfRagSettings, config: RunnableConfig) -> SelfRagSet
         ValueError: One of them can not be used.
     """
     return settings.changed(config.get("configurable", {}).get(CONFIGURABLE))
+
+
+def _reflecting(model: Any) -> Any:
+    """The model by its own reflection tokens, where it is on our torch engine and has them."""
+    engine = getattr(model, "engine", None)
+    if engine is None or not set(REFLECTION_TOKENS) <= engine.tokenizer.fast.get_vocab().keys():
+        return model
+    from langchain_graft.chains.self_rag.reflection_model import (  # noqa: PLC0415 (an extra)
+        ReflectionModel,
+    )
+
+    return ReflectionModel(model)
 
 
 def _as_writer(
