@@ -17,6 +17,7 @@ PACKAGES = [
     *(
         f"langchain_graft.{name}"
         for name in (
+            "agents",
             "chains",
             "cli",
             "evaluation",
