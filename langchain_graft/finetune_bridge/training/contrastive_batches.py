@@ -57,7 +57,7 @@ def answers_of(rows: Iterable[EmbeddingRow]) -> dict[str, frozenset[str]]:
 
 
 def batch_places(
-    rows: Sequence[EmbeddingRow], *, size: int, seed: int, epoch: int
+    rows: Sequence[EmbeddingRow], *, size: int, seed: int, epoch: int, group_rows: int = 1
 ) -> list[list[int]]:
     """Places of an epoch's rows, shuffled, in batches in which no query or passage is twice.
 
@@ -66,9 +66,9 @@ def batch_places(
         size: Rows of a batch.
         seed: The same seed and epoch give the same batches.
         epoch: From 0.
+        group_rows: Rows of a group that come one after another, at most.
     """
-    waiting = list(range(len(rows)))
-    random.Random(f"{seed} {epoch}").shuffle(waiting)  # noqa: S311 (no secret)
+    waiting = _shuffled(rows, random.Random(f"{seed} {epoch}"), group_rows)  # noqa: S311 (no secret)
     batches: list[list[int]] = []
     while waiting:
         batch, waiting = _take(rows, waiting, size)
@@ -106,6 +106,26 @@ def make_batch(
         own=[places[row.positive] for row in rows],
         right_too=right_too,
     )
+
+
+def _shuffled(rows: Sequence[EmbeddingRow], draw: random.Random, group_rows: int) -> list[int]:
+    """Places of rows at random, up to `group_rows` of a group together."""
+    waiting = list(range(len(rows)))
+    draw.shuffle(waiting)
+    if group_rows == 1:
+        return waiting
+    pieces: list[list[int]] = []
+    open_pieces: dict[str, list[int]] = {}
+    for place in waiting:
+        group = rows[place].group
+        piece = open_pieces.get(group) if group else None
+        if piece is None or len(piece) == group_rows:
+            piece = []
+            pieces.append(piece)
+            open_pieces[group] = piece
+        piece.append(place)
+    draw.shuffle(pieces)
+    return [place for piece in pieces for place in piece]
 
 
 def _take(

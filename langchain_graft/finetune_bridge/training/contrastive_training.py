@@ -13,6 +13,7 @@ from langchain_graft.finetune_bridge.training.contrastive_batches import (
     make_batch,
 )
 from langchain_graft.finetune_bridge.training.contrastive_step import contrastive_loss
+from langchain_graft.finetune_bridge.training.known_vectors import known_of
 from langchain_graft.finetune_bridge.training.ranked_passages import ndcg_at_10
 
 try:
@@ -21,7 +22,7 @@ except ImportError as error:
     raise MissingExtraError("finetune") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_graft.finetune_bridge.training.contrastive_step import TrainableEmbedder
     from langchain_graft.finetune_bridge.training.rows import EmbeddingRow
@@ -35,13 +36,27 @@ _POOL = 8192
 
 
 class FixedPassages:
-    """Passages whose vectors stay as the base embeds them, each computed once."""
+    """Passages whose vectors stay as the base embeds them, each computed once.
 
-    def __init__(self, rows: Sequence[EmbeddingRow], embedder: SentenceEmbeddings) -> None:
+    Args:
+        rows: Whose passages they are.
+        embedder: The base.
+        known: Vectors that it gave before.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[EmbeddingRow],
+        embedder: SentenceEmbeddings,
+        known: Mapping[str, Sequence[float]],
+    ) -> None:
         named = (text for row in rows for text in (row.positive, *row.negatives))
         texts = list(dict.fromkeys(named))
         self._places = {text: n for n, text in enumerate(texts)}
-        self._vectors = torch.tensor(embedder.embed_documents(texts))
+        vectors = dict(known_of(texts, known, embedder.embed_documents))
+        new = [text for text in texts if text not in vectors]
+        vectors |= dict(zip(new, embedder.embed_documents(new), strict=True))
+        self._vectors = torch.tensor([list(vectors[text]) for text in texts])
         self._vectors = self._vectors.to(next(embedder.transformer.parameters()).device)
         self.pool = texts if len(texts) <= _POOL else ()
 
@@ -70,7 +85,8 @@ class ContrastiveTask:
     def epoch(self, number: int) -> list[list[int]]:
         """See `TrainingTask`."""
         size, seed = self.settings.batch_size, self.settings.seed
-        return batch_places(self.learned, size=size, seed=seed, epoch=number)
+        together = self.settings.group_rows
+        return batch_places(self.learned, size=size, seed=seed, epoch=number, group_rows=together)
 
     def backward(self, places: Sequence[int], *, seed: int) -> float:
         """See `TrainingTask`."""

@@ -37,7 +37,7 @@ except ImportError as error:
     raise MissingExtraError("finetune") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from langchain_graft.finetune_bridge.training.examination import Embed
@@ -57,6 +57,7 @@ def train_embeddings(
     settings: EmbeddingSettings,
     rows: Sequence[EmbeddingRow],
     *,
+    known: Mapping[str, Sequence[float]] | None = None,
     on_progress: OnTrainProgress | None = None,
 ) -> TrainedAdapter:
     """Train an adapter under which each query is near to its passage, and far from the others'.
@@ -73,6 +74,8 @@ def train_embeddings(
     Args:
         settings: What to train, on which base, and where.
         rows: Queries with their passages.
+        known: Passages' vectors by the base, such as an index has: where passages keep theirs,
+            they are not computed again. One is, to see that they are the base's.
         on_progress: Told after each step.
 
     Raises:
@@ -80,7 +83,8 @@ def train_embeddings(
             loss is no number, the disk or the memory is full, or it was interrupted; checkpoints
             stay usable.
         ModelError: The base can not be loaded.
-        ValueError: The rows are too few, can not be split, or the base can not be trained so.
+        ValueError: The rows are too few, can not be split, or the base can not be trained so; or
+            the known vectors are another embedder's.
     """
     if len(rows) < FEWEST_ROWS:
         msg = f"There are {len(rows)} rows; give {FEWEST_ROWS} or more, better hundreds"
@@ -91,7 +95,7 @@ def train_embeddings(
             return done
         train = train_query_map if settings.method == "query-map" else _train_lora
         with draws_and_threads_of(settings):
-            return train(settings, rows, run, tell)
+            return train(settings, rows, run, tell, known or {})
 
 
 def _train_lora(
@@ -99,13 +103,14 @@ def _train_lora(
     rows: Sequence[EmbeddingRow],
     run: TrainingRun,
     tell: OnTrainProgress,
+    known: Mapping[str, Sequence[float]],
 ) -> TrainedAdapter:
     started = time.monotonic()
     learned, held = learned_and_held(rows, settings)
     device = settings.device or best_device()
     embedder = _load(settings, device)
     base = embedder._model  # noqa: SLF001 (nobody else has this one)
-    passages = FixedPassages(rows, embedder) if settings.side == "query" else None
+    passages = FixedPassages(rows, embedder, known) if settings.side == "query" else None
     network = _with_lora(base, settings)
     sizes = StepSizes(
         max_tokens=min(settings.max_tokens, int(base.max_seq_length or settings.max_tokens)),

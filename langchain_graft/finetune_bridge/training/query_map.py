@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from langchain_graft.finetune_bridge.training.contrastive_batches import (
     make_batch,
 )
 from langchain_graft.finetune_bridge.training.doctor import examine_rows
+from langchain_graft.finetune_bridge.training.known_vectors import known_of
 from langchain_graft.finetune_bridge.training.ranked_passages import ndcg_at_10
 from langchain_graft.finetune_bridge.training.rows import digest_of_rows
 from langchain_graft.finetune_bridge.training.trained_adapter import TrainProgress, TrainReport
@@ -26,7 +29,7 @@ except ImportError as error:
     raise MissingExtraError("finetune") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from langchain_core.embeddings import Embeddings
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 256
 """Texts of a step, which is embedding them; the map itself takes seconds."""
-_VECTORS = "vectors.npy"
+_VECTORS, _TEXTS = "vectors.npy", "texts.sha256"
 
 
 def train_query_map(
@@ -49,6 +52,7 @@ def train_query_map(
     rows: Sequence[EmbeddingRow],
     run: TrainingRun,
     tell: OnTrainProgress,
+    known: Mapping[str, Sequence[float]],
 ) -> TrainedAdapter:
     """Embed the rows' texts, resumably, and fit a `QueryMap` of the rank `settings.lora.r`.
 
@@ -61,7 +65,7 @@ def train_query_map(
     started = time.monotonic()
     options: dict[str, Any] = {} if settings.device is None else {"device": settings.device}
     embedder = load_embeddings(settings.base, **options)
-    vectors = _Vectors(embedder, rows, run, settings)
+    vectors = _Vectors(embedder, rows, run, settings, known)
     resumed_at = vectors.embed(tell)
     learned, held = learned_and_held(rows, settings)
     change = _fit(learned, vectors, settings)
@@ -92,7 +96,7 @@ def train_query_map(
 
 
 class _Vectors:
-    """The rows' texts and their vectors: queries first, then passages, each once."""
+    """The rows' texts and their vectors, each once: queries, passages, those that are known."""
 
     def __init__(
         self,
@@ -100,13 +104,17 @@ class _Vectors:
         rows: Sequence[EmbeddingRow],
         run: TrainingRun,
         settings: EmbeddingSettings,
+        known: Mapping[str, Sequence[float]],
     ) -> None:
         negatives = settings.negatives
         named = [t for row in rows for t in (row.positive, *row.negatives[:negatives])]
         queries = list(dict.fromkeys(row.query for row in rows))
-        passages = list(dict.fromkeys(named))
+        named = list(dict.fromkeys(named))
+        self._known = known_of(named, known, embedder.embed_documents)
+        passages = [text for text in named if text not in self._known]
         self._queries = {text: n for n, text in enumerate(queries)}
-        self._passages = {text: len(queries) + n for n, text in enumerate(passages)}
+        all_passages = [*passages, *self._known]
+        self._passages = {text: len(queries) + n for n, text in enumerate(all_passages)}
         asking: Callable[[list[str]], list[list[float]]] = getattr(
             embedder, "embed_queries", lambda texts: [embedder.embed_query(one) for one in texts]
         )
@@ -114,6 +122,7 @@ class _Vectors:
         self._chunks += [(embedder.embed_documents, part) for part in _parts(passages)]
         self._run = run
         self._every = settings.checkpoint_every
+        self._texts = hashlib.sha256("\n".join([*queries, *passages]).encode()).hexdigest()
         self._found: np.ndarray | None = None
         self.steps = len(self._chunks)
 
@@ -122,6 +131,9 @@ class _Vectors:
         newest = self._run.newest_checkpoint()
         first = 0
         found = []
+        if newest is not None and not self._is_of_these(newest[1]):
+            shutil.rmtree(self._run.checkpoints)
+            newest = None
         if newest is not None:
             first, folder = newest
             found.append(np.load(folder / _VECTORS, allow_pickle=False))
@@ -134,7 +146,8 @@ class _Vectors:
                 self._keep(done, np.concatenate(found))
             left = (time.monotonic() - started) / (done - first) * (self.steps - done)
             tell(TrainProgress(step=done, steps=self.steps, loss=0.0, seconds_left=left))
-        self._found = np.concatenate(found)
+        known = [np.asarray(list(self._known.values()), dtype=np.float32)]
+        self._found = np.concatenate(found + known * bool(self._known))
         return None if newest is None else first
 
     def queries(self, texts: Sequence[str]) -> np.ndarray:
@@ -150,9 +163,15 @@ class _Vectors:
         found: np.ndarray = self._found[places]
         return found
 
+    def _is_of_these(self, folder: Path) -> bool:
+        """Whether the same texts were embedded then, with the same ones known."""
+        path = folder / _TEXTS
+        return path.exists() and path.read_text(encoding="utf-8") == self._texts
+
     def _keep(self, step: int, vectors: np.ndarray) -> None:
         def write(folder: Path) -> None:
             np.save(folder / _VECTORS, vectors, allow_pickle=False)
+            (folder / _TEXTS).write_text(self._texts, encoding="utf-8")
 
         self._run.keep(step, write)
 

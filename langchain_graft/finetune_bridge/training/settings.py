@@ -164,6 +164,9 @@ class EmbeddingSettings(TrainSettings):
     """Cosines are multiplied by it: one over the softmax's temperature."""
     negatives: int = 4
     """Given hard negatives of a row that are read, at most."""
+    group_rows: int = 1
+    """Rows of a group that are put into a batch together, at most: the other passages of its
+    document are the hardest to tell from its own."""
     matryoshka: tuple[int, ...] = ()
     """Vectors cut to these lengths are trained too (Kusupati et al., arXiv 2205.13147)."""
     mini_batch_tokens: int = 2048
@@ -179,6 +182,7 @@ class EmbeddingSettings(TrainSettings):
         _number("scale", self.scale, above=0)
         _whole("batch_size", self.batch_size, least=2)
         _whole("negatives", self.negatives, least=0)
+        _whole("group_rows", self.group_rows, least=1)
         _whole("mini_batch_tokens", self.mini_batch_tokens, least=1)
         _whole("kept_tokens", self.kept_tokens, least=0)
         for size in self.matryoshka:

@@ -1,5 +1,6 @@
 """Embedding adapters are trained on a BERT of two layers: what is learned, kept, and served."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -223,6 +224,45 @@ def test_a_query_map_is_learned_over_any_embedder(folder, rows, settings, tmp_pa
     assert served.embed_query("w7 w9") != base.embed_query("w7 w9")
 
 
+@pytest.mark.parametrize("change", [{"side": "query"}, {"method": "query-map", "dtype": None}])
+def test_known_vectors_are_not_computed_again(folder, rows, settings, monkeypatch, change):
+    base = SentenceEmbeddings(folder, device="cpu", dtype=change.get("dtype", "float32"))
+    texts = [row.positive for row in rows[:-1]]
+    known = dict(zip(texts, base.embed_documents(texts), strict=True))
+    asked = replace(settings, **change)
+    whole = train_embeddings(replace(asked, out=f"{settings.out}-whole"), rows)
+    embed, embedded = SentenceEmbeddings.embed_documents, []
+
+    def counted(self, texts, **others):
+        embedded.extend(texts)
+        return embed(self, texts, **others)
+
+    monkeypatch.setattr(SentenceEmbeddings, "embed_documents", counted)
+    done = train_embeddings(asked, rows, known=known)
+    assert set(texts) & set(embedded) <= {texts[0], "a\nb"}  # one of them is tried
+    assert rows[-1].positive in embedded
+    assert done.report.metrics == pytest.approx(whole.report.metrics, abs=0.05)
+
+
+def test_known_vectors_of_another_embedder_are_refused(rows, settings):
+    known = {rows[3].positive: [1.0] * 32}
+    with pytest.raises(ValueError, match="known vector of 'w"):
+        train_embeddings(replace(settings, side="query"), rows, known=known)
+
+
+def test_other_known_vectors_begin_a_map_anew(folder, rows, settings):
+    asked = replace(settings, method="query-map", dtype=None, checkpoint_every=1)
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(TrainingError):
+        train_embeddings(asked, rows, on_progress=stop)
+    base = SentenceEmbeddings(folder, device="cpu")
+    known = {row.positive: base.embed_documents([row.positive])[0] for row in rows[:9]}
+    assert train_embeddings(asked, rows, known=known).report.resumed_at is None
+
+
 def test_it_stops_when_the_held_out_rows_get_no_better(rows, settings):
     spoiled = replace(settings, learning_rate=3.0, warmup=0.0, patience=2, checkpoint_every=1)
     done = train_embeddings(spoiled, rows)
@@ -337,6 +377,18 @@ def test_nothing_is_twice_in_a_batch():
     assert batches == batch_places(rows, size=8, seed=1, epoch=0)
     assert batches != batch_places(rows, size=8, seed=1, epoch=1)
     assert len(batch_places(rows[:3], size=64, seed=1, epoch=0)) == 3  # all of one passage
+
+
+def test_rows_of_a_group_share_batches():
+    rows = [EmbeddingRow(f"q{n}", f"p{n}", (), f"d{n // 6}") for n in range(48)]
+    alone = [EmbeddingRow(f"a{n}", f"pa{n}") for n in range(16)]
+    batches = batch_places([*rows, *alone], size=16, seed=1, epoch=0, group_rows=4)
+    together = [n for batch in batches for n in batch]
+    assert sorted(together) == list(range(64))
+    following = [(one, two) for one, two in itertools.pairwise(together) if one < 48 and two < 48]
+    share = sum(one // 6 == two // 6 for one, two in following) / 48
+    assert share >= 0.6  # 4 and 2 of a document: 32 of 48 follow one of their own
+    assert batches != batch_places([*rows, *alone], size=16, seed=1, epoch=1, group_rows=4)
 
 
 def test_ranking_written_out():
