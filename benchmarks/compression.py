@@ -6,7 +6,7 @@ sentences (of those two passages: they hold the answer, or name the other passag
 Then the F1 of short answers over a part of them, from the whole context and from compressed ones,
 with the interval of the difference to the whole context and to sentences left out at random. All
 leave out the same share of tokens, but those named "facts stay", and LangChain's redundancy filter.
-Replies are kept, so that a run that was stopped goes on.
+Replies and scores are kept, so that a run that was stopped goes on.
 
     GRAFT_BENCH_DATA=... python benchmarks/compression.py [--limit N] [--arms NAME ...]
 """
@@ -19,6 +19,8 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +37,7 @@ from langchain_graft.evaluation.bootstrap import Interval, mean_interval, paired
 from langchain_graft.evaluation.datasets import load_beir, load_beir_corpus
 from langchain_graft.evaluation.replies import ReplyCache, with_reply_cache
 from langchain_graft.models import load_token_scorer
+from langchain_graft.models.cache_folder import cache_folder
 from langchain_graft.models.token_scorer import TokenScorer
 from langchain_graft.models.tokens import estimate_tokens
 from langchain_graft.retrievers import (
@@ -54,7 +57,10 @@ if TYPE_CHECKING:
     from langchain_core.documents.compressor import BaseDocumentCompressor
 
 DATA = "hotpotqa_hipporag100"
+TRAINING = "musique_train100"
 SCORER = "hf:smollm2-135m"
+SCORES = "compression-scores.jsonl"
+"""What it said, beside the replies."""
 EMBEDDER = "minilm"
 PASSAGES = 5
 SHARE = 0.42
@@ -63,7 +69,7 @@ QUESTIONS = 100
 PROXIED = 20
 EXTRACTED = 2
 """Questions for LangChain's extractor, which asks the chat model for every passage."""
-WHOLE, RANDOM, OURS = "whole context", "random sentences", "contrast"
+WHOLE, RANDOM, OURS = "whole context", "random sentences", "evidence"
 PROMPT = ChatPromptTemplate.from_template(
     "Answer the question from the passages, with a name, a number or a few words, or yes or no, "
     "and nothing else.\n\n{context}\n\nQuestion: {question}\nAnswer:"
@@ -85,24 +91,35 @@ class Case:
 
 
 class Remembering:
-    """A scorer that is asked once for what several settings need."""
+    """A scorer that is asked once for what several settings, and the next runs, need."""
 
-    def __init__(self, scorer: TokenScorer) -> None:
-        self._scorer, self._known = scorer, dict[tuple[str, str], np.ndarray]()
+    def __init__(self, scorer: TokenScorer, path: Path) -> None:
+        self._scorer, self._path = scorer, path
+        self._known: dict[str, list[float]] = {}
+        if path.exists():
+            rows = map(json.loads, path.read_text("utf-8").splitlines())
+            self._known = {row["key"]: row["logprobs"] for row in rows}
         self.token_spans, self.next_logprobs = scorer.token_spans, scorer.next_logprobs
 
     def logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[np.ndarray]:
         """As the scorer does."""
         asked = list(zip(prompts, continuations, strict=True))
-        new = [pair for pair in dict.fromkeys(asked) if pair not in self._known]
+        keys = [sha256(json.dumps([SCORER, *pair]).encode()).hexdigest() for pair in asked]
+        new = {key: pair for key, pair in zip(keys, asked, strict=True) if key not in self._known}
         if new:
-            found = self._scorer.logprobs([p for p, _ in new], [c for _, c in new])
-            self._known.update(zip(new, found, strict=True))
-        return [self._known[pair] for pair in asked]
+            found = self._scorer.logprobs(
+                [p for p, _ in new.values()], [c for _, c in new.values()]
+            )
+            scored = {key: list(map(float, of)) for key, of in zip(new, found, strict=True)}
+            self._known |= scored
+            rows = [json.dumps({"key": key, "logprobs": of}) for key, of in scored.items()]
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("".join(f"{row}\n" for row in rows))
+        return [np.array(self._known[key]) for key in keys]
 
 
-def load_cases() -> list[Case]:
-    folder = data_folder(DATA)
+def load_cases(data: str = DATA) -> list[Case]:
+    folder = data_folder(data)
     corpus = {
         id_: Document(text, id=id_, metadata={"title": title})
         for id_, title, text in load_beir_corpus(folder)
@@ -241,12 +258,14 @@ def arms(scorer: TokenScorer, embeddings: Embeddings) -> dict[str, Compress]:
     redundancy = RedundancyFilter(embeddings=embeddings)
     compressors: dict[str, BaseDocumentCompressor] = {
         OURS: ours(),
-        "contrast, phrases": ours(unit="phrase"),
+        "evidence, phrases": ours(unit="phrase"),
+        "contrast": ours(measure="contrast"),
+        "contrast, phrases": ours(measure="contrast", unit="phrase"),
         "self-information": ours(measure="information"),
         "self-information, phrases": ours(measure="information", unit="phrase"),
-        "redundancy, then contrast": CompressorPipeline(compressors=[redundancy, ours()]),
-        "contrast, facts stay": ours(keep_facts=True),
-        "contrast, phrases, facts stay": ours(unit="phrase", keep_facts=True),
+        "redundancy, then evidence": CompressorPipeline(compressors=[redundancy, ours()]),
+        "evidence, facts stay": ours(keep_facts=True),
+        "evidence, phrases, facts stay": ours(unit="phrase", keep_facts=True),
         "redundancy": redundancy,
     }
     return {
@@ -354,14 +373,15 @@ def extracted(name: str, scorer: TokenScorer, cases: Sequence[Case]) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
+    parser.add_argument("--data", default=DATA, help=f"{TRAINING} to choose by, --no-answers")
     parser.add_argument("--limit", type=int, help="most questions")
     parser.add_argument("--proxied", type=int, default=PROXIED, help="of them, without the model")
     parser.add_argument("--arms", nargs="*", default=[OURS], help="beside the whole and random")
     parser.add_argument("--no-answers", action="store_true", help="without the chat model")
     arguments = parser.parse_args()
-    cases = load_cases()[: arguments.limit]
+    cases = load_cases(arguments.data)[: arguments.limit]
     scorer = load_token_scorer(SCORER)
-    ways = arms(Remembering(scorer), load_embeddings(EMBEDDER))
+    ways = arms(Remembering(scorer, cache_folder() / SCORES), load_embeddings(EMBEDDER))
     proxied = cases[: arguments.proxied]
     left = {name: what_is_left(way, proxied) for name, way in ways.items()}
     show(f"What is left: {len(proxied)} questions, scored by {SCORER}", left)

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from langchain_graft.models.compute import compute_pool
 from langchain_graft.models.token_scorer import TokenScorer
 from langchain_graft.retrievers.compression import Unit, shortened, units_to_drop
+from langchain_graft.retrievers.evidence import Clue, evidence
 from langchain_graft.retrievers.units import Sentence, UnitKind, guarded_units, sentences_of
 from langchain_graft.retrievers.warned import all_warned, failure
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from langchain_graft.sentences import Span
 
-Measure = Literal["information", "contrast"]
+Measure = Literal["information", "contrast", "evidence"]
 
 RATIO = 0.35
 _MOST_QUERY_CHARACTERS = 2000
@@ -38,7 +39,9 @@ class SelfInformationCompressor(BaseDocumentCompressor):
     what it tells about the question q: I(q) - I(q | title, unit) per token of q. By Bayes' rule
     that is I(unit) - I(unit | q) (Jiang et al. 2023, LongLLMLingua, 4), asked the other way round,
     so that what the unit says besides does not thin it out: it keeps more of the sentences that
-    answers need (benchmarks/compression.py).
+    answers need (benchmarks/compression.py). "evidence" adds to the contrast what stands first in
+    its document, and what says more of what the best units bring up (`evidence`): a question with
+    two steps names only the first.
 
     The units of all documents are ranked together, and those of least worth that hold `ratio` of
     the tokens are left out. With `keep_facts` units with numbers, negations, quotation marks or
@@ -61,7 +64,7 @@ class SelfInformationCompressor(BaseDocumentCompressor):
     ratio: float = Field(default=RATIO, ge=0, lt=1)
     """Share of the tokens in the units that are left out, those that must stay counted in."""
     unit: UnitKind = "sentence"
-    measure: Measure = "contrast"
+    measure: Measure = "evidence"
     """With an empty query it is "information" in any case."""
     keep_facts: bool = True
 
@@ -99,7 +102,8 @@ class SelfInformationCompressor(BaseDocumentCompressor):
             return []
         if self.measure == "information" or not query:
             return information(self.scorer, pieces)
-        return contrast(self.scorer, pieces, query)
+        scores = contrast(self.scorer, pieces, query)
+        return _as_evidence(pieces, scores, query) if self.measure == "evidence" else scores
 
     def _units(self, pieces: Sequence[_Piece], scores: Sequence[Sequence[Score]]) -> list[Unit]:
         units = []
@@ -169,6 +173,22 @@ def contrast(scorer: TokenScorer, pieces: Sequence[_Piece], query: str) -> list[
         [Score(sum(shares), next(values) - alone) for shares in _shares(scorer, piece)]
         for piece in pieces
     ]
+
+
+def _as_evidence(
+    pieces: Sequence[_Piece], scores: Sequence[Sequence[Score]], query: str
+) -> list[list[Score]]:
+    """The same units, worth what they are together."""
+    clues, begun = [], set[int]()
+    for piece, of in zip(pieces, scores, strict=True):
+        is_first = piece.document not in begun
+        begun.add(piece.document)
+        clues += [
+            Clue(piece.document, f"{piece.title} {piece.said(span)}", score.value, is_first)
+            for span, score in zip(piece.sentence.units, of, strict=True)
+        ]
+    values = iter(evidence(clues, query))
+    return [[Score(score.tokens, next(values)) for score in of] for of in scores]
 
 
 def _pieces(documents: Sequence[Document], split: Sequence[Sequence[Sentence]]) -> Iterable[_Piece]:
