@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Unpack, cast
 from langchain_graft.chains.deciders import create_rule_decider
 from langchain_graft.chains.multi_step import create_multi_step_chain
 from langchain_graft.chains.plain import create_plain_chain, create_refusing_chain
+from langchain_graft.chains.prompts import ALONE_PROMPT
 from langchain_graft.chains.question_kinds import (
     is_about_relations,
     is_about_the_whole,
@@ -20,6 +21,7 @@ from langchain_graft.chains.question_kinds import (
 from langchain_graft.chains.rag import RagSettings, create_rag_chain
 from langchain_graft.chains.rag_fusion import create_rag_fusion_chain
 from langchain_graft.chains.router import Route, create_router
+from langchain_graft.chains.self_rag.router import create_self_rag_decider
 from langchain_graft.chains.step_back import create_step_back_chain
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from langchain_core.retrievers import RetrieverLike
     from langchain_core.runnables import Runnable
 
+    from langchain_graft.chains.self_rag.roles import Critic
     from langchain_graft.chains.types import RagInput, RagOutput
     from langchain_graft.graph.graph_retriever import GraphRetriever
     from langchain_graft.graph.steps import ReadableGraph
@@ -44,6 +47,7 @@ def create_default_router(
     *,
     graph: GraphStore | GraphRetriever | None = None,
     summaries: Sequence[Document] | Callable[[], Sequence[Document]] = (),
+    critic: Critic | BaseChatModel | None = None,
     **settings: Unpack[RagSettings],
 ) -> Runnable[str | RagInput, RagOutput]:
     """A router over all chains that need nothing but a model and a retriever, and perhaps a graph.
@@ -58,6 +62,7 @@ def create_default_router(
     | `multi-step` | comparisons, questions within questions |
     | `step-back` | what was the case within a span of time |
     | `rag-fusion` | broad questions |
+    | `alone` | what a critic says needs no documents, if there is one |
     | `rag` | all else, unanswerable questions among it: it refuses those by itself |
 
     Rules decide, in English and Chinese, and no model is asked: a small one sorts worse than they
@@ -70,6 +75,8 @@ def create_default_router(
             One that lets only some documents pass offers no route `cypher`.
         summaries: Of the graph's communities, or what gives them when they are first needed
             (`create_graph_overview_chain`).
+        critic: Says, where no rule does, whether documents are needed (`create_self_rag_decider`):
+            one more call. What needs none is answered by the model alone. None: all is looked up.
         settings: As for `create_rag_chain`.
     """
     routes = default_routes(model, retriever, **settings)
@@ -83,7 +90,22 @@ def create_default_router(
             over_graph.append(cypher_route(model, retriever, asked, **settings))
         over_graph.append(graph_route(model, retriever, graph, **settings))
     routes[_GUARDS:_GUARDS] = over_graph
-    return create_router(routes, decider=create_rule_decider(routes), fallback="rag")
+    deciders = [create_rule_decider(routes)]
+    if critic is not None:
+        routes.append(alone_route(model))
+        deciders.append(create_self_rag_decider(critic, retrieve="rag", otherwise="alone"))
+    return create_router(routes, decider=deciders, fallback="rag")
+
+
+def alone_route(model: BaseChatModel) -> Route:
+    """The route for what needs no documents: the model answers alone."""
+    return Route(
+        "alone",
+        "Sums, texts that are to be made up, and other questions that no document answers.",
+        create_plain_chain(model, prompt=ALONE_PROMPT),
+        None,
+        ("What is 17 + 25?", "Write a haiku about rain.", "17加25等于多少？"),
+    )
 
 
 def overview_route(

@@ -126,6 +126,23 @@ class SelfRagSegment(TypedDict):
     candidates: list[SegmentCandidate]
 
 
+class SelfRagDecision(TypedDict):
+    """Whether a question needs documents, and which of them help."""
+
+    input: str
+    retrieve: bool
+    probability: float | None
+    """Of retrieving; None: nobody was asked, or could tell."""
+    context: list[Document]
+    """The relevant ones, best first; where nobody judged them all that were found."""
+    relevances: list[float]
+    """Of the documents, from 0 to 1; empty where nobody judged them."""
+    correction: str
+    """"correct", "ambiguous" or "incorrect", where retrieval was judged."""
+    left_out: list[LeftOut]
+    warnings: list[str]
+
+
 class RagOutput(TypedDict):
     """What a chain gives: LangChain's own retrieval-chain keys, and the citations.
 

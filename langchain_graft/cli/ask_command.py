@@ -17,8 +17,11 @@ from langchain_graft.cli.options import (
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.runnables import Runnable
+
+    from langchain_graft.chains.types import SelfRagSegment
 
 EXAMPLES = """\
 examples:
@@ -30,6 +33,7 @@ examples:
   graft ask "What have Pixar and NeXT to do with each other?" --kb my-kb --chain graph
   graft ask "Who acted in the most films?" --chain text2cypher --graph bolt://localhost:7687
   graft ask "What are the main themes?" --kb my-kb --chain overview
+  graft ask "Who founded Apple?" --kb my-kb --chain self-rag
   graft ask "When is a contract void?" --kb my-kb --adapter legal
 """
 
@@ -86,9 +90,46 @@ def print_answer(chain: Runnable[Any, Any], question: Any) -> dict[str, Any]:
         for chunk in chunks:
             output += chunk
             print_way(chunk)
+            print_segments(chunk.get("segments", ()))
             OUT.out(printable(chunk.get("answer", "")), end="", highlight=False)
     OUT.print()
     return dict(output)
+
+
+def print_segments(segments: Sequence[SelfRagSegment]) -> None:
+    """What Self-RAG decided: a table for each segment of the answer."""
+    from langchain_graft.cli.console import print_table  # noqa: PLC0415
+
+    names = ("", "passage", "relevance", "support", "use", "score", "text")
+    for number, segment in enumerate(segments, 1):
+        rows = [
+            (
+                "*" if one["chosen"] else "",
+                f"[{one['marker']}]" if one["marker"] else "none",
+                _share(one["relevance"], one["scores"]["relevance"]),
+                _share(one["support"], one["scores"]["support"]),
+                _share(one["utility"], one["scores"]["utility"]),
+                "-" if one["score"] is None else f"{one['score']:.2f}",
+                one["dropped"] or one["text"],
+            )
+            for one in segment["candidates"]
+        ]
+        print_table(f"Segment {number}: {_decision(segment)}", names, rows)
+
+
+def _decision(segment: SelfRagSegment) -> str:
+    """Whether something was looked up, and why."""
+    known = segment["probability"]
+    told = {"retrieve": "looked up", "continue": "the same passages", "none": "nothing looked up"}
+    parts = [told[segment["decision"]]]
+    if known is not None:
+        sign = ">" if known > segment["threshold"] else "<="
+        parts.append(f"p(retrieve) {known:.2f} {sign} {segment['threshold']:.2f}")
+    return "; ".join(filter(None, [*parts, segment["correction"], segment["economy"]]))
+
+
+def _share(known: Mapping[str, float], score: float) -> str:
+    return f"{score:.2f}" if known else "-"
 
 
 def output_as_json(output: dict[str, Any]) -> dict[str, Any]:

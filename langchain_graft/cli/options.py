@@ -27,7 +27,7 @@ ANSWER_TOKENS = 256
 RETRIEVERS = ("vector", "bm25", "hybrid")
 REWRITING = ("fusion", "adaptive")
 """More of them, for measuring: `graft ask --chain rag-fusion` is what people ask."""
-CHAINS = ("rag", "rag-fusion", "step-back", "multi-step", *GRAPH_CHAINS, "auto")
+CHAINS = ("rag", "rag-fusion", "step-back", "multi-step", "self-rag", *GRAPH_CHAINS, "auto")
 
 
 def add_kb(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,8 @@ def add_answering(
         choices=CHAINS,
         default="rag",
         help="how it is answered: the question looked up (rag), also in other words (rag-fusion) "
-        "or more generally (step-back), question by question (multi-step), along a graph's "
+        "or more generally (step-back), question by question (multi-step), passage by passage with "
+        "each answer judged, and only where it helps (self-rag), along a graph's "
         "relationships (graph), by a statement to Neo4j (text2cypher), over summaries of a whole "
         "graph (overview), or what suits it (auto) (default: rag)",
     )
@@ -157,6 +158,7 @@ def make_chain(
         "rag-fusion": chains.create_rag_fusion_chain,
         "step-back": chains.create_step_back_chain,
         "multi-step": chains.create_multi_step_chain,
+        "self-rag": chains.create_self_rag_chain,
     }
     settings: dict[str, Any] = {"context_tokens": arguments.context_tokens}
     if kb is None:

@@ -120,7 +120,7 @@ def create_driver(
 ) -> Driver:
     """Who writes, judges and retrieves; arguments as for `create_self_rag_chain`."""
     model = _reflecting(model)
-    judging = _as_critic(model if critic is None else _reflecting(critic))
+    judging = as_critic(model if critic is None else critic)
 
     def retrieval(of: RetrieverLike) -> Any:
         return create_grounded_retrieval_step(model, of, **rag_settings)  # type: ignore[arg-type]
@@ -166,7 +166,13 @@ def _as_writer(
     return ChatWriter(model, choices=choices, **given)
 
 
-def _as_critic(model: BaseChatModel | Writer | Critic) -> Critic:
+def as_critic(model: BaseChatModel | Writer | Critic) -> Critic:
+    """A critic as it is; a chat model as one.
+
+    Raises:
+        ValueError: It writes and does not judge.
+    """
+    model = _reflecting(model)
     if isinstance(model, Critic):
         return model
     if isinstance(model, Writer):
@@ -178,15 +184,10 @@ def _as_critic(model: BaseChatModel | Writer | Critic) -> Critic:
 def _output(found: Found, retrieved: Retrieved, settings: SelfRagSettings) -> dict[str, Any]:
     context = _context(found.best)
     markers = {document_key(one): n for n, one in enumerate(context, 1)}
-    left_out = [
-        one
-        for one in retrieved.left_out.values()
-        if one["reason"] == "cut" or one["document_id"] not in retrieved.shown
-    ]
     return {
         "segments": told(found.best, settings, markers),
         "context": context,
-        "left_out": left_out,
+        "left_out": retrieved.without_room,
         "warnings": [*retrieved.warnings, *found.notes],
     }
 

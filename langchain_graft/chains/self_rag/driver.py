@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_graft.chains.inputs import question_of
 from langchain_graft.chains.self_rag.paths import document_key
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
     from langchain_graft.chains.self_rag.correction import RetrievalCorrection
+    from langchain_graft.chains.self_rag.paths import Level
     from langchain_graft.chains.self_rag.settings import SelfRagSettings
 
     Retrieval = Runnable[Mapping[str, Any], dict[str, Any]]
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,15 @@ class Retrieved:
             self.left_out.update({(of["document_id"] or id(of)): of for of in one["left_out"]})
             self.warnings.extend(w for w in one["warnings"] if w not in self.warnings)
         return [one["context"] for one in found]
+
+    @property
+    def without_room(self) -> list[Any]:
+        """What was left out of all searches, or cut."""
+        return [
+            one
+            for one in self.left_out.values()
+            if one["reason"] == "cut" or one["document_id"] not in self.shown
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,38 +72,54 @@ class Driver:
         self, state: Mapping[str, Any], settings: SelfRagSettings, config: RunnableConfig
     ) -> tuple[Found, Retrieved]:
         """The answer to a question."""
-        retrieved = Retrieved()
-        thinking, answer = self._thinking(state, settings), None
-        try:
-            while True:
-                request = thinking.send(answer)
-                answer = self._do(request, state, config, retrieved)
-        except StopIteration as ended:
-            return ended.value, retrieved
+        return self._run(self._thinking(state, settings).run(), state, config)
+
+    def route(
+        self, state: Mapping[str, Any], settings: SelfRagSettings, config: RunnableConfig
+    ) -> tuple[Level | None, Retrieved]:
+        """Whether a question needs documents, and which."""
+        return self._run(self._thinking(state, settings).route(), state, config)
 
     async def asearch(
         self, state: Mapping[str, Any], settings: SelfRagSettings, config: RunnableConfig
     ) -> tuple[Found, Retrieved]:
         """Like `search`."""
-        retrieved = Retrieved()
-        thinking, answer = self._thinking(state, settings), None
+        return await self._arun(self._thinking(state, settings).run(), state, config)
+
+    async def aroute(
+        self, state: Mapping[str, Any], settings: SelfRagSettings, config: RunnableConfig
+    ) -> tuple[Level | None, Retrieved]:
+        """Like `route`."""
+        return await self._arun(self._thinking(state, settings).route(), state, config)
+
+    def _run(
+        self, thinking: Generator[Any, Any, T], state: Mapping[str, Any], config: RunnableConfig
+    ) -> tuple[T, Retrieved]:
+        retrieved, answer = Retrieved(), None
         try:
             while True:
-                request = thinking.send(answer)
-                answer = await self._ado(request, state, config, retrieved)
+                answer = self._do(thinking.send(answer), state, config, retrieved)
         except StopIteration as ended:
             return ended.value, retrieved
 
-    def _thinking(
-        self, state: Mapping[str, Any], settings: SelfRagSettings
-    ) -> Generator[Any, Any, Found]:
+    async def _arun(
+        self, thinking: Generator[Any, Any, T], state: Mapping[str, Any], config: RunnableConfig
+    ) -> tuple[T, Retrieved]:
+        retrieved, answer = Retrieved(), None
+        try:
+            while True:
+                answer = await self._ado(thinking.send(answer), state, config, retrieved)
+        except StopIteration as ended:
+            return ended.value, retrieved
+
+    def _thinking(self, state: Mapping[str, Any], settings: SelfRagSettings) -> SelfRagSearch:
         return SelfRagSearch(
             question_of(state),
             settings,
             writes_judged=self.writer.judges,
             correction=self.correction,
             clock=time.monotonic,
-        ).run()
+        )
 
     def _do(
         self,

@@ -125,6 +125,24 @@ class SelfRagSearch:
                 break
         return self._found([*whole, *live])
 
+    def route(self) -> Generator[Request, Any, Level | None]:
+        """Ask whether documents are needed, and which; None: nothing could be paid.
+
+        Returns:
+            A level whose candidates are the documents, with their relevance and without a text.
+        """
+        economy = self._ledger.choose(1, frozenset({"support", "utility"}))
+        if economy is None:
+            return None
+        levels = yield from self._retrieved([Path()], economy)
+        _, [level] = yield from self._correct(levels, economy)
+        if "relevance" not in economy.judges:
+            return replace(level, candidates=tuple(_only(one, {}) for one in level.documents))
+        said = yield from self._ask_relevance(level.documents)
+        judged = zip(level.documents, said, strict=True)
+        candidates = tuple(_only(one, how.probabilities) for one, how in judged)
+        return replace(level, candidates=candidates)
+
     def _found(self, paths: list[Path]) -> Found:
         ranked = by_answer(paths) if self._settings.mode == "closed" else best_first(paths)
         return Found(
@@ -139,14 +157,19 @@ class SelfRagSearch:
         self, live: Sequence[Path], economy: Economy
     ) -> Generator[Request, Any, list[Level]]:
         """The next segment of each path, all their requests of one kind together."""
-        levels = yield from self.decide(live, economy)
-        levels = yield from self.retrieve(levels, economy)
+        levels = yield from self._retrieved(live, economy)
         texts, levels = yield from self._correct(levels, economy)
         levels = yield from self._only_relevant(levels, economy)
         drafted = yield from self._write(live, levels, texts)
         return (yield from self._judge(live, drafted, texts, economy))
 
-    def decide(
+    def _retrieved(
+        self, live: Sequence[Path], economy: Economy
+    ) -> Generator[Request, Any, list[Level]]:
+        levels = yield from self._decide(live, economy)
+        return (yield from self._retrieve(levels, economy))
+
+    def _decide(
         self, live: Sequence[Path], economy: Economy
     ) -> Generator[Request, Any, list[Level]]:
         """Whether each path needs documents."""
@@ -184,7 +207,7 @@ class SelfRagSearch:
             documents=path.levels[-1].documents if decision == "continue" else (),
         )
 
-    def retrieve(
+    def _retrieve(
         self, levels: Sequence[Level], economy: Economy
     ) -> Generator[Request, Any, list[Level]]:
         """The documents of those levels that need new ones."""
@@ -253,11 +276,16 @@ class SelfRagSearch:
         ]
 
     def _relevances(self, documents: Sequence[Document]) -> Generator[Request, Any, list[float]]:
+        said = yield from self._ask_relevance(documents)
+        return [relevance_score(judged.probabilities) for judged in said]
+
+    def _ask_relevance(
+        self, documents: Sequence[Document]
+    ) -> Generator[Request, Any, list[Judged]]:
         asked = [
             Judgement(aspect="relevance", question=self._question, passage=one) for one in documents
         ]
-        said = yield from self._ask(asked)
-        return [relevance_score(judged.probabilities) for judged in said]
+        return (yield from self._ask(asked))
 
     def _write(
         self, live: Sequence[Path], levels: Sequence[Level], texts: dict[int, Document]
@@ -378,6 +406,10 @@ def _decision(path: Path, known: Any) -> str:
     has_some = bool(path.levels and path.levels[-1].documents)
     goes_on = known.get(CONTINUE, 0.0) > known.get(RETRIEVE, 0.0)
     return "continue" if has_some and goes_on else "retrieve"
+
+
+def _only(document: Document, relevance: Any) -> Candidate:
+    return Candidate(text="", document=document, judged={"relevance": relevance})
 
 
 def _distinct(documents: Sequence[Document]) -> tuple[Document, ...]:
