@@ -22,6 +22,7 @@ __all__ = [
     "GeneratorSettings",
     "LoraSettings",
     "PreferenceRow",
+    "PreferenceSettings",
     "Probe",
     "Promotion",
     "QueryMap",
@@ -41,6 +42,7 @@ __all__ = [
     "split_rows",
     "train_embeddings",
     "train_generator",
+    "train_preferences",
     "write_rows",
 ]
 
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     )
     from langchain_graft.finetune_bridge.training.embeddings import train_embeddings
     from langchain_graft.finetune_bridge.training.generator import train_generator
+    from langchain_graft.finetune_bridge.training.preferences import train_preferences
     from langchain_graft.finetune_bridge.training.row_files import read_rows, write_rows
     from langchain_graft.finetune_bridge.training.row_report import RowReport, report_of
     from langchain_graft.finetune_bridge.training.rows import (
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
         EmbeddingSettings,
         GeneratorSettings,
         LoraSettings,
+        PreferenceSettings,
     )
     from langchain_graft.finetune_bridge.training.trained_adapter import (
         TrainedAdapter,
@@ -111,6 +115,7 @@ else:
             "GeneratorSettings": "training.settings",
             "LoraSettings": "training.settings",
             "PreferenceRow": "training.rows",
+            "PreferenceSettings": "training.settings",
             "Probe": "adapters.manifest",
             "Promotion": "fleet.fleet",
             "QueryMap": "adapters.query_map",
@@ -130,6 +135,7 @@ else:
             "split_rows": "training.rows",
             "train_embeddings": "training.embeddings",
             "train_generator": "training.generator",
+            "train_preferences": "training.preferences",
             "write_rows": "training.row_files",
         },
     )

@@ -144,23 +144,6 @@ def joined(sequences: Sequence[ChatTokens]) -> ChatTokens:
     )
 
 
-def apart(sequence: ChatTokens) -> list[ChatTokens]:
-    """The conversations of a sequence, each for itself."""
-    found, first = [], 0
-    for length in sequence.lengths:
-        own = [n for n, place in enumerate(sequence.learned) if first <= place < first + length]
-        found.append(
-            ChatTokens(
-                ids=sequence.ids[first : first + length],
-                learned=tuple(sequence.learned[n] - first for n in own),
-                weights=tuple(sequence.weights[n] for n in own),
-                lengths=(length,),
-            )
-        )
-        first += length
-    return found
-
-
 def step_places(count: int, *, size: int, seed: int, epoch: int) -> list[list[int]]:
     """Places of an epoch's sequences, shuffled, so many a step.
 
@@ -175,17 +158,31 @@ def step_places(count: int, *, size: int, seed: int, epoch: int) -> list[list[in
     return [order[first : first + size] for first in range(0, count, size)]
 
 
-def forwards(sequences: Sequence[ChatTokens], *, most_tokens: int) -> list[list[ChatTokens]]:
-    """A step's sequences in parts of like length, each of `most_tokens` or a single sequence."""
-    parts: list[list[ChatTokens]] = []
+def dealt(sizes: Sequence[int], *, most_tokens: int, processes: int = 1) -> list[list[list[int]]]:
+    """Places of a step's sequences: for each process those of each of its forwards.
+
+    A forward has sequences of like length, `most_tokens` in all or a single one. The longest are
+    dealt first, each to the process that has the fewest tokens.
+    """
+    shares: list[list[int]] = [[] for _ in range(processes)]
+    tokens = [0] * processes
+    for place in sorted(range(len(sizes)), key=lambda place: -sizes[place]):
+        least = tokens.index(min(tokens))
+        shares[least].append(place)
+        tokens[least] += sizes[place]
+    return [_forwards(share, sizes, most_tokens) for share in shares]
+
+
+def _forwards(places: Sequence[int], sizes: Sequence[int], most_tokens: int) -> list[list[int]]:
+    found: list[list[int]] = []
     used = 0
-    for one in sorted(sequences, key=lambda one: -len(one.ids)):
-        if not parts or used + len(one.ids) > most_tokens:
-            parts.append([])
+    for place in places:
+        if not found or used + sizes[place] > most_tokens:
+            found.append([])
             used = 0
-        parts[-1].append(one)
-        used += len(one.ids)
-    return parts
+        found[-1].append(place)
+        used += sizes[place]
+    return found
 
 
 def _sequence(ids: list[int], learned: set[int], weight: float) -> ChatTokens:

@@ -6,51 +6,45 @@ import time
 import warnings
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from langchain_graft.errors import MissingExtraError, TrainingError
-from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest, Probe
+from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest
 from langchain_graft.finetune_bridge.training.chat_rows import ChatEncoder, pack
 from langchain_graft.finetune_bridge.training.examination import (
     examine_chats,
     examine_layers,
     refuse_what_is_hopeless,
 )
-from langchain_graft.finetune_bridge.training.generator_step import TrainableGenerator
 from langchain_graft.finetune_bridge.training.generator_training import GeneratorTask
 from langchain_graft.finetune_bridge.training.loop import TrainingLoop, draws_and_threads_of
+from langchain_graft.finetune_bridge.training.processes import (
+    joined_processes,
+    open_run_together,
+)
 from langchain_graft.finetune_bridge.training.rows import digest_of_rows, split_rows
-from langchain_graft.finetune_bridge.training.run import open_run
-from langchain_graft.models.model_tokenizer import ModelTokenizer
-from langchain_graft.models.torch_device import best_device, choose_dtype
-from langchain_graft.models.transformers_weights import find_weights, load_weights
-
-try:
-    import torch
-    from peft import LoraConfig, get_peft_model
-except ImportError as error:
-    raise MissingExtraError("finetune") from error
+from langchain_graft.finetune_bridge.training.trainable_base import (
+    check_trainable,
+    load_trainable,
+    probes_of,
+    save_trained,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from langchain_graft.finetune_bridge.training.chat_rows import ChatTokens
-    from langchain_graft.finetune_bridge.training.rows import GeneratorRow
-    from langchain_graft.finetune_bridge.training.run import TrainingRun
+    from langchain_graft.finetune_bridge.training.doctor import Finding
+    from langchain_graft.finetune_bridge.training.loop import TrainingTask
+    from langchain_graft.finetune_bridge.training.rows import GeneratorRow, PreferenceRow
     from langchain_graft.finetune_bridge.training.settings import GeneratorSettings
+    from langchain_graft.finetune_bridge.training.trainable_base import TrainableBase
     from langchain_graft.finetune_bridge.training.trained_adapter import (
         OnTrainProgress,
         TrainedAdapter,
         TrainProgress,
     )
 
-_FORWARD_TOKENS = {"cuda": 16384}
-_FORWARD_TOKENS_ELSEWHERE = 2048
-_PROBES, _PROBE_TOKENS = 2, 5
-_PROBABLE = -4.0
-"""Natural logarithm: what is less probable is too far off in other numbers to tell anything."""
-_HF = "hf:"
+ChatRowT = TypeVar("ChatRowT", "GeneratorRow", "PreferenceRow")
 
 
 def train_generator(
@@ -82,154 +76,109 @@ def train_generator(
         ModelError: The base can not be loaded, or has no chat template.
         ValueError: No row fits, the rows can not be split, or the base can not be trained so.
     """
-    _check(settings, rows)
-    tell = on_progress or _tell_nobody
-    with open_run(settings, data_digest=digest_of_rows(rows)) as run:
+    return train_chats(settings, rows, _prepared, on_progress=on_progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Rows made ready for a base."""
+
+    task: TrainingTask
+    findings: list[Finding]
+    left_out: int
+    """Rows that do not fit."""
+
+
+def train_chats(
+    settings: GeneratorSettings,
+    rows: Sequence[ChatRowT],
+    prepare: Callable[[Any, TrainableBase, list[ChatRowT], list[ChatRowT]], Prepared],
+    *,
+    on_progress: OnTrainProgress | None,
+) -> TrainedAdapter:
+    """Train a chat model on rows, whatever is learned from them.
+
+    Where a launcher has started several processes, each calls this; the first one writes.
+
+    Args:
+        settings: Of the run.
+        rows: What it learns from.
+        prepare: Makes rows ready for the base, those that are learned and those that are held out.
+        on_progress: Told after each step.
+    """
+    check_trainable(settings, rows)
+    digest = digest_of_rows(rows)
+    with (
+        joined_processes(settings) as processes,
+        open_run_together(settings, data_digest=digest, processes=processes) as run,
+    ):
         if done := run.finished():
             return done
         with draws_and_threads_of(settings):
-            return _train(settings, rows, run, tell)
+            started = time.monotonic()
+            learned, held = _learned_and_held(rows, settings)
+            base = load_trainable(settings, processes)
+            prepared = prepare(settings, base, learned, held)
+            refuse_what_is_hopeless(prepared.findings, folder=settings.out)
+            if not prepared.task.learned:
+                most = settings.max_tokens
+                msg = f"None of {len(rows)} rows fits into max_tokens={most}. Raise it"
+                raise ValueError(msg)
+            tell, task = on_progress or _tell_nobody, prepared.task
+            loop = TrainingLoop(settings, run, tell, task, findings=prepared.findings)
+            processes.share(loop.parameters)
+            loop.train()
+            run.write_adapter(partial(save_trained, base, settings))
+            processes.wait()
+            report = loop.report(time.monotonic() - started, left_out=prepared.left_out)
+            manifest = AdapterManifest(
+                kind="generator",
+                base=settings.base,
+                base_digest=base.digest,
+                tokenizer_digest=base.tokenizer.digest,
+                data_digest=digest,
+                settings=settings.to_json(),
+                metrics=dict(report.metrics),
+                probe=probes_of(base, settings, held or learned),
+            )
+            return run.finish(manifest, report)
 
 
-@dataclass(frozen=True)
-class TrainableBase:
-    """A base model made ready to be trained."""
-
-    model: Any
-    tokenizer: ModelTokenizer
-    digest: str
-    step: TrainableGenerator
-
-
-def load_trainable(settings: GeneratorSettings) -> TrainableBase:
-    """The base, with new low-rank products, which alone are trained; or all of it.
-
-    Raises:
-        ModelError: It can not be loaded.
-        TrainingError: No layer is called as `target_modules` says.
-    """
-    device = settings.device or best_device()
-    numbers = _numbers(settings, device)
-    is_full = settings.method == "full"
-    weights = find_weights(settings.base.removeprefix(_HF))
-    model, fast, digest = load_weights(
-        weights,
-        device=device,
-        dtype=torch.float32 if is_full else numbers,
-        quantization="nf4" if settings.method == "qlora" else None,
-    )
-    model = model if is_full else _with_lora(model, settings)
-    if is_full:
-        model.requires_grad_(True)  # noqa: FBT003 (torch's signature)
-    if settings.gradient_checkpointing:
-        model.enable_input_require_grads()
-        model.activation_checkpointing_enable({"use_reentrant": False})
-    most = _FORWARD_TOKENS.get(torch.device(device).type, _FORWARD_TOKENS_ELSEWHERE)
-    step = TrainableGenerator(model, numbers=numbers, most_tokens=most)
-    tokenizer = ModelTokenizer(fast, name=weights.name)
-    return TrainableBase(model, tokenizer, digest, step)
-
-
-def _train(
+def examine(
     settings: GeneratorSettings,
+    base: TrainableBase,
     rows: Sequence[GeneratorRow],
-    run: TrainingRun,
-    tell: OnTrainProgress,
-) -> TrainedAdapter:
-    started = time.monotonic()
-    learned, held = _learned_and_held(rows, settings)
-    base = load_trainable(settings)
-    encoder = ChatEncoder(base.tokenizer, assistant_only=settings.assistant_only)
-    findings = examine_chats(learned, encoder, base.tokenizer)
-    if settings.method != "full":
+    encoder: ChatEncoder,
+) -> list[Finding]:
+    """What the doctor finds before the first step."""
+    findings = examine_chats(rows, encoder, base.tokenizer)
+    if settings.method != "full" and not settings.start:
         findings.append(examine_layers(base.model, settings.lora.target_modules))
-    refuse_what_is_hopeless(findings, folder=settings.out)
+    return findings
+
+
+def _prepared(
+    settings: GeneratorSettings,
+    base: TrainableBase,
+    learned: Sequence[GeneratorRow],
+    held: Sequence[GeneratorRow],
+) -> Prepared:
+    encoder = ChatEncoder(base.tokenizer, assistant_only=settings.assistant_only)
+    findings = examine(settings, base, learned, encoder)
     kept, left_out = _encoded(encoder, learned, settings)
     judged, more_left_out = _encoded(encoder, held, settings)
-    if not kept:
-        msg = f"None of {len(rows)} rows fits into max_tokens={settings.max_tokens}. Raise it"
-        raise ValueError(msg)
     if settings.packing == "bfd":
         kept = pack(kept, max_tokens=settings.max_tokens)
-    task = GeneratorTask(settings, base.step, kept, judged)
-    loop = TrainingLoop(settings, run, tell, task, findings=findings)
-    loop.train()
-    run.write_adapter(partial(save_trained, base, settings))
-    report = loop.report(time.monotonic() - started, left_out=left_out + more_left_out)
-    manifest = AdapterManifest(
-        kind="generator",
-        base=settings.base,
-        base_digest=base.digest,
-        tokenizer_digest=base.tokenizer.digest,
-        data_digest=digest_of_rows(rows),
-        settings=settings.to_json(),
-        metrics=dict(report.metrics),
-        probe=_probes(base, settings, held or learned),
+    return Prepared(
+        task=GeneratorTask(settings, base.step, kept, judged),
+        findings=findings,
+        left_out=left_out + more_left_out,
     )
-    return run.finish(manifest, report)
-
-
-def save_trained(base: TrainableBase, settings: GeneratorSettings, folder: Path) -> None:
-    """Write a plain PEFT folder; of `full` a model's."""
-    if settings.method == "full":
-        base.model.save_pretrained(folder)
-        base.tokenizer.fast.save_pretrained(folder)
-        return
-    base.model.peft_config["default"].base_model_name_or_path = settings.base
-    base.model.save_pretrained(folder, save_embedding_layers=False)
-
-
-def _check(settings: GeneratorSettings, rows: Sequence[GeneratorRow]) -> None:
-    if not rows:
-        msg = "There are no rows; give conversations, better hundreds"
-        raise ValueError(msg)
-    scheme, _, _ = settings.base.partition(":")
-    if ":" in settings.base and scheme != _HF[:-1]:
-        msg = f"base is {settings.base!r}; only 'hf:...' models have weights that are trained here"
-        raise ValueError(msg)
-    if settings.lora.use_dora and settings.method != "full":
-        warnings.warn(
-            "An adapter with use_dora is no low-rank product: it can not be served hot. Export it "
-            "merged, or train with use_rslora instead",
-            stacklevel=3,
-        )
-
-
-def _numbers(settings: GeneratorSettings, device: str) -> torch.dtype:
-    numbers = choose_dtype(settings.dtype, device)
-    if numbers == torch.float16:  # its slopes underflow
-        if settings.dtype:
-            msg = "dtype is 'float16', whose slopes underflow. Train in 'bfloat16' or 'float32'"
-            raise ValueError(msg)
-        return torch.float32
-    return numbers
-
-
-def _with_lora(model: Any, settings: GeneratorSettings) -> Any:
-    lora = settings.lora
-    targets = lora.target_modules
-    torch.manual_seed(settings.seed)
-    config = LoraConfig(
-        r=lora.r,
-        lora_alpha=cast("int", lora.alpha),  # PEFT divides it: a float is right
-        lora_dropout=lora.dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets),
-        use_rslora=lora.use_rslora,
-        use_dora=lora.use_dora,
-        task_type="CAUSAL_LM",
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of deprecations among libraries
-        try:
-            return get_peft_model(model, config)
-        except ValueError as error:
-            msg = f"LoRA can not be put into {settings.base!r}: {error}"
-            raise TrainingError(msg, folder=settings.out) from error
 
 
 def _learned_and_held(
-    rows: Sequence[GeneratorRow], settings: GeneratorSettings
-) -> tuple[list[GeneratorRow], list[GeneratorRow]]:
+    rows: Sequence[ChatRowT], settings: GeneratorSettings
+) -> tuple[list[ChatRowT], list[ChatRowT]]:
     """Of too few rows none is held out."""
     if settings.eval_share * len(rows) < 1:
         return list(rows), []
@@ -247,28 +196,6 @@ def _encoded(
             stacklevel=4,
         )
     return found.sequences, len(found.too_long)
-
-
-def _probes(
-    base: TrainableBase, settings: GeneratorSettings, rows: Sequence[GeneratorRow]
-) -> tuple[Probe, ...]:
-    """What it answers now; over a base in 4 bits it will be served by another one."""
-    if settings.method == "qlora":
-        return ()
-    asked = [row for row in rows if len(row.messages) > 1]
-    return tuple(_probe(base, row) for row in asked[:_PROBES])
-
-
-def _probe(base: TrainableBase, row: GeneratorRow) -> Probe:
-    prompt = base.tokenizer.chat_prompt(row.messages[:-1])
-    scores, ids = base.step.next_logprobs(base.tokenizer.prompt_ids(prompt)).topk(_PROBE_TOKENS)
-    told = [(i, score) for i, score in zip(ids.tolist(), scores.tolist(), strict=True)]
-    told = [pair for n, pair in enumerate(told) if n == 0 or pair[1] > _PROBABLE]
-    return Probe(
-        prompt=prompt,
-        token_ids=tuple(i for i, _ in told),
-        logprobs=tuple(score for _, score in told),
-    )
 
 
 def _tell_nobody(progress: TrainProgress) -> None:

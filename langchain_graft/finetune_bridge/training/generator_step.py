@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from contextlib import nullcontext
+from itertools import accumulate
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import MissingExtraError
-from langchain_graft.finetune_bridge.training.chat_rows import apart, forwards, joined
+from langchain_graft.finetune_bridge.training.chat_rows import dealt, joined
+from langchain_graft.finetune_bridge.training.processes import Processes
 
 try:
     import torch
@@ -20,7 +23,7 @@ except ImportError as error:
     raise MissingExtraError("finetune") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from langchain_graft.finetune_bridge.training.chat_rows import ChatTokens
@@ -44,9 +47,18 @@ class TrainableGenerator:
         model: PEFT's, or all of whose weights are trained.
         numbers: Of the products; the model's own, or computed by autocast.
         most_tokens: Of a forward; a longer conversation is alone.
+        processes: Share the forwards of a step; each makes equally many, for those of a base that
+            is spread over them can only be made by all at once.
     """
 
-    def __init__(self, model: Any, *, numbers: torch.dtype, most_tokens: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        numbers: torch.dtype,
+        most_tokens: int,
+        processes: Processes = Processes(),  # noqa: B008 (frozen)
+    ) -> None:
         self.model = model
         causal = model.get_base_model() if hasattr(model, "peft_config") else model
         self._body, self._head = causal.base_model, causal.get_output_embeddings()
@@ -54,6 +66,7 @@ class TrainableGenerator:
         is_other = any(p.dtype != numbers for p in causal.parameters() if p.is_floating_point())
         self._autocasts = is_other and not hasattr(model, "peft_config")
         self._numbers, self._most_tokens = numbers, most_tokens
+        self.processes = processes
         for layer in filter(_is_plain, model.modules()):
             layer.forward = MethodType(_lean_forward, layer)
         self._in_four_bits = [one for one in model.modules() if _is_in_four_bits(one)]
@@ -69,10 +82,33 @@ class TrainableGenerator:
         self.model.train()
         total = sum(sum(one.weights) for one in sequences)
         loss = 0.0
-        for part in self._parts(sequences):
+        for part, _, share in self._parts(sequences):
             hidden, targets, weights = self._states(part)
-            loss += self._head_backward(hidden, targets, weights / total)
-        return loss
+            loss += self._head_backward(hidden, targets, weights * share / total)
+        return self._together(loss)
+
+    def backward_by(
+        self,
+        sequences: Sequence[ChatTokens],
+        loss_of: Callable[[torch.Tensor, Sequence[int]], torch.Tensor],
+    ) -> float:
+        """A loss that is a function of how probable replies are; slopes are added.
+
+        Args:
+            sequences: Of a step, each with equally many conversations.
+            loss_of: Of some of them, given their `logprobs` and places, its share of the step's.
+        """
+        self.model.train()
+        loss = 0.0
+        for part, places, share in self._parts(sequences):
+            hidden, targets, _ = self._states(part)
+            told = self._told(hidden, targets, part, len(places)).requires_grad_()
+            of_part = loss_of(told, places) * share
+            [slopes] = torch.autograd.grad(of_part, told)
+            weights = -slopes.flatten()[_owners(part)]
+            self._head_backward(hidden, targets, weights)
+            loss += float(of_part.detach())
+        return self._together(loss)
 
     @torch.no_grad()
     def loss(self, sequences: Sequence[ChatTokens]) -> float:
@@ -80,11 +116,25 @@ class TrainableGenerator:
         self._stop_dropping()
         total = sum(sum(one.weights) for one in sequences)
         loss = 0.0
-        for part in self._parts(sequences):
+        for part, _, share in self._parts(sequences):
             hidden, targets, weights = self._states(part)
-            for rows in _slices(len(targets)):
-                loss += float(self._loss(hidden[rows], targets[rows], weights[rows] / total))
-        return loss
+            loss += float(self._losses(hidden, targets) @ weights) * share / total
+        return self.processes.sum(loss)
+
+    @torch.no_grad()
+    def logprobs(self, sequences: Sequence[ChatTokens]) -> torch.Tensor:
+        """How probable replies are, as natural logarithms, `float32[sequence, conversation]`.
+
+        Args:
+            sequences: Each with equally many conversations.
+        """
+        self._stop_dropping()
+        found = torch.zeros(len(sequences), len(sequences[0].lengths))
+        for part, places, share in self._parts(sequences):
+            hidden, targets, _ = self._states(part)
+            found[list(places)] += self._told(hidden, targets, part, len(places)).cpu() * share
+        self.processes.add_up([found])
+        return found
 
     @torch.no_grad()
     def next_logprobs(self, ids: Sequence[int]) -> torch.Tensor:
@@ -105,19 +155,57 @@ class TrainableGenerator:
         for layer in self._in_four_bits:
             layer.train()
 
-    def _parts(self, sequences: Sequence[ChatTokens]) -> list[ChatTokens]:
-        if not self.is_unpadded:
-            return [one for given in sequences for one in apart(given)]
-        return [joined(some) for some in forwards(sequences, most_tokens=self._most_tokens)]
+    def _parts(self, sequences: Sequence[ChatTokens]) -> list[tuple[ChatTokens, list[int], float]]:
+        """What this process computes together, its places, and how much it counts.
+
+        It counts 0 where the others have one forward more to make.
+        """
+        sizes = [len(one.ids) for one in sequences]
+        count, rank = self.processes.count, self.processes.rank
+        dealt_out = dealt(sizes, most_tokens=self._most_tokens, processes=count)
+        mine = [(places, 1.0) for places in dealt_out[rank]]
+        missing = max(map(len, dealt_out)) - len(mine)
+        mine += [([sizes.index(min(sizes))], 0.0)] * missing
+        return [
+            (joined([sequences[place] for place in places]), places, share)
+            for places, share in mine
+        ]
 
     def _states(self, part: ChatTokens) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Last hidden states before the learned tokens, these, and their weights."""
         ids = torch.tensor(part.ids, device=self.device)
         with self._autocast():
-            hidden = _hidden(self._body, ids, part.lengths if self.is_unpadded else ())
+            if self.is_unpadded:
+                hidden = _hidden(self._body, ids, part.lengths)
+            else:
+                alone = torch.split(ids, list(part.lengths))
+                hidden = torch.cat([_hidden(self._body, one, ()) for one in alone])
         places = torch.tensor(part.learned, device=self.device, dtype=torch.long)
         weights = torch.tensor(part.weights, device=self.device)
         return hidden[places - 1], ids[places], weights
+
+    @torch.no_grad()
+    def _told(
+        self, hidden: torch.Tensor, targets: torch.Tensor, part: ChatTokens, count: int
+    ) -> torch.Tensor:
+        """How probable each conversation's learned tokens are, `float32[count, conversation]`."""
+        owners = torch.tensor(_owners(part), device=self.device)
+        told = torch.zeros(len(part.lengths), device=self.device)
+        told.index_add_(0, owners, -self._losses(hidden, targets))
+        return told.view(count, -1)
+
+    def _together(self, loss: float) -> float:
+        """The loss and slopes of all processes."""
+        self.processes.add_up(
+            one.grad for one in self.parameters().values() if one.grad is not None
+        )
+        return self.processes.sum(loss)
+
+    @torch.no_grad()
+    def _losses(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Of each token; some at a time."""
+        every = [self._token_losses(hidden[rows], targets[rows]) for rows in _slices(len(targets))]
+        return torch.cat(every)
 
     def _head_backward(
         self, hidden: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
@@ -126,18 +214,16 @@ class TrainableGenerator:
         states = hidden.detach().requires_grad_()
         loss = 0.0
         for rows in _slices(len(targets)):
-            part: Any = self._loss(states[rows], targets[rows], weights[rows])
+            part: Any = self._token_losses(states[rows], targets[rows]) @ weights[rows]
             part.backward()
             loss += float(part.detach())
         torch.autograd.backward(hidden, states.grad)
         return loss
 
-    def _loss(
-        self, states: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
-    ) -> torch.Tensor:
+    def _token_losses(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with self._autocast():
             logits = self._head(states)
-        return (cross_entropy(logits.float(), targets, reduction="none") * weights).sum()
+        return cross_entropy(logits.float(), targets, reduction="none")
 
     def _autocast(self) -> AbstractContextManager[object]:
         if not self._autocasts:
@@ -147,6 +233,12 @@ class TrainableGenerator:
 
 def _slices(count: int) -> list[slice]:
     return [slice(first, first + HEAD_ROWS) for first in range(0, count, HEAD_ROWS)]
+
+
+def _owners(part: ChatTokens) -> list[int]:
+    """Of each learned token the conversation that it stands in."""
+    ends = list(accumulate(part.lengths))
+    return [bisect(ends, place) for place in part.learned]
 
 
 def _hidden(body: Any, ids: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:

@@ -49,10 +49,14 @@ _MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class TrainingRun:
-    """One run in its folder; made by `open_run`."""
+    """One run in its folder; made by `open_run`.
 
-    def __init__(self, folder: Path) -> None:
+    Of several processes that train together one writes; the others' runs change nothing there.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
         self.folder = folder
+        self.writes = writes
         self.checkpoints = folder / CHECKPOINTS
         self.adapter = folder / ADAPTER
         self._losses: list[dict[str, float]] = []
@@ -72,8 +76,9 @@ class TrainingRun:
             if not math.isfinite(value):
                 self._refuse_number(step, name, value)
         record = {"step": step, **values}
-        with (self.folder / LOSSES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        if self.writes:
+            with (self.folder / LOSSES).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
         self._losses.append(record)
 
     def newest_checkpoint(self) -> tuple[int, Path] | None:
@@ -86,8 +91,9 @@ class TrainingRun:
     def keep(self, step: int, write: Callable[[Path], None]) -> Path:
         """Make a checkpoint: `write` fills a folder, which then appears as a whole."""
         final = self.checkpoints / f"{_PREFIX}{step}"
-        self._write_folder(final, write, mark=True)
-        self._sweep()
+        if self.writes:
+            self._write_folder(final, write, mark=True)
+            self._sweep()
         return final
 
     def mark_whole(self, checkpoint: Path) -> None:
@@ -99,20 +105,24 @@ class TrainingRun:
         """Forget what was logged after a step, which will be done again; 0: all of it."""
         records = _records(self.folder / LOSSES) if step else []
         self._losses = [record for record in records if record["step"] <= step]
+        if not self.writes:
+            return
         lines = [json.dumps(record) + "\n" for record in self._losses]
         write_durably(self.folder / LOSSES, "".join(lines).encode())
 
     def write_adapter(self, write: Callable[[Path], None]) -> Path:
         """Have `write` fill the adapter's folder, which then appears as a whole."""
-        self._write_folder(self.adapter, write, mark=False)
+        if self.writes:
+            self._write_folder(self.adapter, write, mark=False)
         return self.adapter
 
     def finish(self, manifest: AdapterManifest, report: TrainReport) -> TrainedAdapter:
         """Write what came out; a later call of the same run finds it. The checkpoints go."""
-        draw_losses(self.folder / PICTURE, self._losses)
-        result = {"manifest": manifest.to_json(), "report": asdict(report)}
-        write_durably(self.folder / RESULT, (json.dumps(result, indent=2) + "\n").encode())
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        if self.writes:
+            draw_losses(self.folder / PICTURE, self._losses)
+            result = {"manifest": manifest.to_json(), "report": asdict(report)}
+            write_durably(self.folder / RESULT, (json.dumps(result, indent=2) + "\n").encode())
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
         return TrainedAdapter(folder=self.adapter, manifest=manifest, report=report)
 
     def finished(self) -> TrainedAdapter | None:
@@ -164,20 +174,26 @@ class TrainingRun:
 
 
 @contextmanager
-def open_run(settings: TrainSettings, *, data_digest: str) -> Iterator[TrainingRun]:
+def open_run(
+    settings: TrainSettings, *, data_digest: str, writes: bool = True
+) -> Iterator[TrainingRun]:
     """The run in `settings.out`, new or begun before; nobody else trains there meanwhile.
 
     Args:
         settings: What is asked; the same as before, if the run was begun before.
         data_digest: Of the rows; likewise.
+        writes: Another process has opened it and writes, if not.
 
     Raises:
         TrainingError: The folder is another run's or no run's, another process trains there; or,
             inside, the disk or the memory is full, or it was interrupted.
     """
     folder = Path(settings.out).expanduser()
-    run = TrainingRun(folder)
+    run = TrainingRun(folder, writes=writes)
     with _told(run):
+        if not writes:
+            yield run
+            return
         if not (folder / SETTINGS).is_file() and folder.exists() and any(_others(folder)):
             _refuse(folder, "holds something else than a training run. Name another folder")
         folder.mkdir(parents=True, exist_ok=True)

@@ -194,7 +194,7 @@ class EmbeddingSettings(TrainSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorSettings(TrainSettings):
-    """How a chat model's adapter is trained: on conversations, or on preferences."""
+    """How a chat model's adapter is trained on conversations."""
 
     task: ClassVar[str] = "generator"
 
@@ -207,7 +207,10 @@ class GeneratorSettings(TrainSettings):
     packing: Packing = "none"
     """`bfd`: short conversations share a sequence, each seeing itself only."""
     dpo_beta: float = 0.1
-    """How near the base preferences keep it (Rafailov et al., arXiv 2305.18290)."""
+    """Of preferences: how near the base they keep it (Rafailov et al., arXiv 2305.18290)."""
+    start: str | None = None
+    """The folder of a LoRA that is trained further: it has its rank, alpha and layers, not those
+    of `lora`."""
     gradient_checkpointing: bool = False
     """Compute activations twice, for less memory."""
 
@@ -218,19 +221,45 @@ class GeneratorSettings(TrainSettings):
         if self.method == "query-map":
             msg = "The method 'query-map' is for embedders; a generator has 'lora', 'qlora', 'full'"
             raise ValueError(msg)
+        if self.start and (self.method == "full" or self.lora.use_dora):
+            msg = (
+                f"start is {self.start!r}: a LoRA is trained further by the methods 'lora' and "
+                "'qlora', without use_dora"
+            )
+            raise ValueError(msg)
 
 
-def settings_from_json(values: Mapping[str, Any]) -> EmbeddingSettings | GeneratorSettings:
+@dataclass(frozen=True, kw_only=True)
+class PreferenceSettings(GeneratorSettings):
+    """How a chat model's adapter is trained to prefer one answer to another."""
+
+    task: ClassVar[str] = "preferences"
+
+    learning_rate: float = 5e-5
+    """The highest: it rises in the warm-up and falls to 0 at the end."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.packing != "none" or not self.assistant_only:
+            msg = (
+                f"packing is {self.packing!r} and assistant_only {self.assistant_only!r}: of "
+                "preferences only the answers are learned, and nothing is packed. Leave them out"
+            )
+            raise ValueError(msg)
+
+
+def settings_from_json(
+    values: Mapping[str, Any],
+) -> EmbeddingSettings | GeneratorSettings | PreferenceSettings:
     """The settings of a JSON object, by its `task`.
 
     Raises:
         ValueError: There is no such task, or a setting is not known or out of range.
     """
-    if values.get("task") == EmbeddingSettings.task:
-        return EmbeddingSettings.from_json(values)
-    if values.get("task") == GeneratorSettings.task:
-        return GeneratorSettings.from_json(values)
-    msg = f"task is {values.get('task')!r}, expected 'embeddings' or 'generator'"
+    for kind in (EmbeddingSettings, GeneratorSettings, PreferenceSettings):
+        if values.get("task") == kind.task:
+            return kind.from_json(values)
+    msg = f"task is {values.get('task')!r}, expected 'embeddings', 'generator' or 'preferences'"
     raise ValueError(msg)
 
 

@@ -9,8 +9,7 @@ from langchain_graft.errors import ModelError
 from langchain_graft.finetune_bridge.training.chat_rows import (
     ChatEncoder,
     ChatTokens,
-    apart,
-    forwards,
+    dealt,
     joined,
     pack,
     step_places,
@@ -120,9 +119,7 @@ def test_packing_fills_bins_and_can_be_undone():
     some = [chat(length, length - 1) for length in (7, 3, 5, 2, 6)]
     packed = pack(some, max_tokens=10)
     assert sorted(one.lengths for one in packed) == [(5,), (6, 2), (7, 3)]
-    assert sorted(map(hash, (one for bin_ in packed for one in apart(bin_)))) == sorted(
-        map(hash, some)
-    )
+    assert {one.learned for one in packed} == {(4,), (5, 7), (6, 9)}
     assert joined([chat(3, 2), chat(4, 1, 3)]).learned == (2, 4, 6)
 
 
@@ -135,6 +132,12 @@ def test_steps_hold_every_place_once_and_shuffle_by_epoch():
 
 
 def test_forwards_are_bounded():
-    some = [chat(length, 1) for length in (3, 9, 4, 5)]
-    parts = forwards(some, most_tokens=8)
-    assert [[len(one.ids) for one in part] for part in parts] == [[9], [5], [4, 3]]
+    [parts] = dealt([3, 9, 4, 5], most_tokens=8)
+    assert parts == [[1], [3], [2, 0]]
+
+
+def test_processes_have_like_many_tokens_and_each_sequence_once():
+    first, second = dealt([3, 10, 4, 2], most_tokens=8, processes=2)
+    assert first == [[1]]
+    assert second == [[2, 0], [3]]
+    assert dealt([7], most_tokens=8, processes=2) == [[[0]], []]
