@@ -11,23 +11,37 @@ __all__ = [
     "Acted",
     "Answered",
     "Asked",
+    "CitationMiddleware",
     "CodeBlock",
     "CodeExecutor",
     "CodeResult",
+    "Contribution",
     "Event",
+    "GroupAgent",
+    "GroupOutput",
     "Piece",
+    "RetrievalMiddleware",
     "RetrieveConfig",
     "RetrieveOutput",
     "Retrieved",
+    "Spoke",
     "Updated",
     "Waiting",
     "astream_events",
+    "create_chain_tool",
+    "create_group_chat",
+    "create_retrieval_tool",
     "create_retrieve_chat",
+    "create_retrieving_agent",
     "stream_events",
 ]
 
 if TYPE_CHECKING:
-    from langchain_graft.agents.code_executor import CodeBlock, CodeExecutor, CodeResult
+    from langchain_graft.agents.code_executor import (
+        CodeBlock,
+        CodeExecutor,
+        CodeResult,
+    )
     from langchain_graft.agents.events import (
         Acted,
         Answered,
@@ -35,19 +49,45 @@ if TYPE_CHECKING:
         Event,
         Piece,
         Retrieved,
+        Spoke,
         Updated,
         Waiting,
         astream_events,
         stream_events,
+    )
+    from langchain_graft.agents.group_agent import (
+        GroupAgent,
+        create_retrieving_agent,
+    )
+    from langchain_graft.agents.group_chat import (
+        create_group_chat,
+    )
+    from langchain_graft.agents.group_state import (
+        Contribution,
+        GroupOutput,
+    )
+    from langchain_graft.agents.middleware import (
+        CitationMiddleware,
+        RetrievalMiddleware,
     )
     from langchain_graft.agents.prompts import (
         RETRIEVE_CODE_PROMPT,
         RETRIEVE_DEFAULT_PROMPT,
         RETRIEVE_QA_PROMPT,
     )
-    from langchain_graft.agents.retrieve_chat import create_retrieve_chat
-    from langchain_graft.agents.retrieve_config import RetrieveConfig
-    from langchain_graft.agents.retrieve_state import RetrieveOutput
+    from langchain_graft.agents.retrieve_chat import (
+        create_retrieve_chat,
+    )
+    from langchain_graft.agents.retrieve_config import (
+        RetrieveConfig,
+    )
+    from langchain_graft.agents.retrieve_state import (
+        RetrieveOutput,
+    )
+    from langchain_graft.agents.tools import (
+        create_chain_tool,
+        create_retrieval_tool,
+    )
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -58,18 +98,28 @@ else:
             "Acted": "events",
             "Answered": "events",
             "Asked": "events",
+            "CitationMiddleware": "middleware",
             "CodeBlock": "code_executor",
             "CodeExecutor": "code_executor",
             "CodeResult": "code_executor",
+            "Contribution": "group_state",
             "Event": "events",
+            "GroupAgent": "group_agent",
+            "GroupOutput": "group_state",
             "Piece": "events",
+            "RetrievalMiddleware": "middleware",
             "RetrieveConfig": "retrieve_config",
             "RetrieveOutput": "retrieve_state",
             "Retrieved": "events",
+            "Spoke": "events",
             "Updated": "events",
             "Waiting": "events",
             "astream_events": "events",
+            "create_chain_tool": "tools",
+            "create_group_chat": "group_chat",
+            "create_retrieval_tool": "tools",
             "create_retrieve_chat": "retrieve_chat",
+            "create_retrieving_agent": "group_agent",
             "stream_events": "events",
         },
     )

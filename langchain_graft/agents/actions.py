@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables.config import run_in_executor
-from langgraph.config import get_stream_writer
 
 from langchain_graft.agents.code_executor import code_blocks
 from langchain_graft.agents.events import Acted
 from langchain_graft.agents.graph_node import GraphNode
+from langchain_graft.agents.langgraph_extra import get_stream_writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,11 +9,11 @@ from operator import add
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langgraph.config import get_stream_writer
 
 from langchain_graft.agents.code_executor import code_blocks
 from langchain_graft.agents.events import Asked, Piece
 from langchain_graft.agents.graph_node import GraphNode
+from langchain_graft.agents.langgraph_extra import get_stream_writer
 from langchain_graft.agents.prompts import (
     RETRIEVE_CODE_PROMPT,
     RETRIEVE_DEFAULT_PROMPT,

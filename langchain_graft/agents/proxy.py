@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import HumanMessage
-from langgraph.config import get_stream_writer
 
 from langchain_graft.agents.events import Retrieved, Updated
 from langchain_graft.agents.graph_node import GraphNode
+from langchain_graft.agents.langgraph_extra import get_stream_writer
 from langchain_graft.agents.retrieve_search import (
     Search,
     Searching,
@@ -42,22 +42,20 @@ _QUESTION_TOKENS = 256
 
 
 def create_begin_node(
-    model: BaseChatModel, *, follow_ups: bool = True, fresh: Any = fresh_turn
+    model: BaseChatModel | None, *, follow_ups: bool = True, fresh: Any = fresh_turn
 ) -> GraphNode:
     """The node in which a turn begins: its question, understood by what was said before.
 
     Args:
-        model: Rewrites a question that follows others.
+        model: Rewrites a question that follows others; None: it is taken as it is.
         follow_ups: Whether it does.
         fresh: The state of a turn, from its question.
     """
-    rewrite: Runnable[Any, BaseMessage] = (
-        CONDENSE_PROMPT | ask_aside(model, max_tokens=_QUESTION_TOKENS)
-    ).with_config(run_name="condense_question")
+    rewrite = _create_rewriting(model) if model and follow_ups else None
 
     def begin(state: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         question, before = _asked(state)
-        if not (follow_ups and before):
+        if not (rewrite and before):
             return _begun(state, question, question, fresh)
         reply = rewrite.invoke(
             {"conversation": conversation_text(before), "input": question}, config
@@ -66,7 +64,7 @@ def create_begin_node(
 
     async def abegin(state: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         question, before = _asked(state)
-        if not (follow_ups and before):
+        if not (rewrite and before):
             return _begun(state, question, question, fresh)
         reply = await rewrite.ainvoke(
             {"conversation": conversation_text(before), "input": question}, config
@@ -74,6 +72,11 @@ def create_begin_node(
         return _begun(state, question, _one_line(reply) or question, fresh)
 
     return GraphNode(begin, abegin)
+
+
+def _create_rewriting(model: BaseChatModel) -> Runnable[Any, BaseMessage]:
+    rewriting = CONDENSE_PROMPT | ask_aside(model, max_tokens=_QUESTION_TOKENS)
+    return rewriting.with_config(run_name="condense_question")
 
 
 def create_proxy_node(

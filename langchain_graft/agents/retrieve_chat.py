@@ -7,27 +7,25 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from langchain_graft.agents.actions import create_action_node
+from langchain_graft.agents.assistant import Assistant, create_assistant_node
 from langchain_graft.agents.code_executor import CodeExecutor, without_code
+from langchain_graft.agents.events import Answered
+from langchain_graft.agents.graph_node import GraphNode
+from langchain_graft.agents.langgraph_extra import (
+    END,
+    START,
+    StateGraph,
+    get_stream_writer,
+    interrupt,
+)
+from langchain_graft.agents.proxy import create_begin_node, create_proxy_node
 from langchain_graft.agents.retrieve_config import RetrieveConfig, as_config
+from langchain_graft.agents.retrieve_reply import is_update_line, update_context
+from langchain_graft.agents.retrieve_state import RetrieveInput, RetrieveOutput, RetrieveState
 from langchain_graft.chains.citations import find_citations
 from langchain_graft.chains.packing import token_counter_of
 from langchain_graft.chains.refusal import refusal
-from langchain_graft.errors import MissingExtraError
-
-try:
-    from langgraph.config import get_stream_writer
-    from langgraph.graph import END, START, StateGraph
-    from langgraph.types import interrupt
-except ImportError as error:
-    raise MissingExtraError("agents") from error
-
-from langchain_graft.agents.actions import create_action_node
-from langchain_graft.agents.assistant import Assistant, create_assistant_node
-from langchain_graft.agents.events import Answered
-from langchain_graft.agents.graph_node import GraphNode
-from langchain_graft.agents.proxy import create_begin_node, create_proxy_node
-from langchain_graft.agents.retrieve_reply import is_update_line, update_context
-from langchain_graft.agents.retrieve_state import RetrieveInput, RetrieveOutput, RetrieveState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from langchain_core.documents import Document
 from langchain_core.messages import AnyMessage
-from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
+from langchain_graft.agents.langgraph_extra import add_messages
 from langchain_graft.chains.types import Citation
 
 Verdict = Literal["answer", "update", "append", "act", "asked"]
