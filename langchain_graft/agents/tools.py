@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.documents import Document
 from langchain_core.tools import StructuredTool
 from pydantic import BaseModel, Field
 
@@ -16,7 +17,6 @@ from langchain_graft.retrievers.many import asearch_one, search_one
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_core.documents import Document
     from langchain_core.retrievers import RetrieverLike
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
