@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_graft.chains.inputs import question_of
 from langchain_graft.chains.self_rag.paths import document_key
-from langchain_graft.chains.self_rag.roles import Critic, Draft, Writer
-from langchain_graft.chains.self_rag.search import Found, Search, SelfRagSearch
+from langchain_graft.chains.self_rag.roles import Critic, Draft, Search, Writer
+from langchain_graft.chains.self_rag.search import Found, SelfRagSearch
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence

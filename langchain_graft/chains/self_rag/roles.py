@@ -66,6 +66,19 @@ class Written:
     tokens: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Asks for documents: a list for each query."""
+
+    queries: Sequence[str]
+    fallback: bool = False
+    """Whether the other retriever is asked."""
+
+
+Request = Search | list[Judgement] | list[Draft]
+"""What the search asks for; it is sent a list of the same length."""
+
+
 @runtime_checkable
 class Critic(Protocol):
     """Judges; every source of probabilities has this one interface."""

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING, Any
 from langchain_graft.chains.refusal import is_refusal
 from langchain_graft.chains.self_rag.budget import Economy, Ledger
 from langchain_graft.chains.self_rag.choosing import best_first, by_answer, grown
-from langchain_graft.chains.self_rag.correction import RetrievalCorrection, corrected, strips_of
-from langchain_graft.chains.self_rag.formulas import relevance_score, retrieve_probability
+from langchain_graft.chains.self_rag.evidence import Evidence
 from langchain_graft.chains.self_rag.paths import (
     Candidate,
     Level,
     Path,
     clean,
-    document_key,
     scored,
 )
-from langchain_graft.chains.self_rag.roles import Draft, Judged, Judgement, Written
+from langchain_graft.chains.self_rag.roles import Draft, Judgement, Request, Written
 from langchain_graft.chains.self_rag.vocabulary import (
-    CONTINUE,
     FULLY,
-    RETRIEVE,
     UNSUPPORTED,
 )
 from langchain_graft.chains.support import find_support
@@ -33,21 +29,9 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
 
+    from langchain_graft.chains.self_rag.correction import RetrievalCorrection
     from langchain_graft.chains.self_rag.settings import SelfRagSettings
     from langchain_graft.chains.self_rag.vocabulary import Aspect
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """Asks for documents: a list for each query."""
-
-    queries: Sequence[str]
-    fallback: bool = False
-    """Whether the other retriever is asked."""
-
-
-Request = Search | list[Judgement] | list[Draft]
-"""What the search asks for; it is sent a list of the same length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,18 +79,22 @@ class SelfRagSearch:
         clock: Callable[[], float],
     ) -> None:
         self._question, self._settings = question, settings
-        self._writes_judged, self._correction = writes_judged, correction
+        self._writes_judged = writes_judged
         self._ledger = Ledger(settings, clock)
+        self._evidence = Evidence(
+            question,
+            settings,
+            ledger=self._ledger,
+            correction=correction,
+            writes_judged=writes_judged,
+        )
         self._notes: list[str] = []
-        self._known: dict[tuple[Any, ...], Judged] = {}
 
     def run(self) -> Generator[Request, Any, Found]:
         """Ask, until there is an answer."""
         live, whole = [Path()], list[Path]()
         for _ in range(self._settings.segments):
-            economy = self._ledger.choose(
-                len(live), self._writes_judged, twice=self._correction is not None
-            )
+            economy = self._economy(len(live), self._writes_judged)
             if economy is None:
                 self._note(BUDGET_SPENT)
                 break
@@ -131,17 +119,20 @@ class SelfRagSearch:
         Returns:
             A level whose candidates are the documents, with their relevance and without a text.
         """
-        economy = self._ledger.choose(1, frozenset({"support", "utility"}))
+        economy = self._economy(1, frozenset({"support", "utility"}))
         if economy is None:
             return None
-        levels = yield from self._retrieved([Path()], economy)
-        _, [level] = yield from self._correct(levels, economy)
+        levels = yield from self._evidence.retrieved([Path()], economy)
+        _, [level] = yield from self._evidence.corrected(levels, economy)
         if "relevance" not in economy.judges:
             return replace(level, candidates=tuple(_only(one, {}) for one in level.documents))
-        said = yield from self._ask_relevance(level.documents)
+        said = yield from self._evidence.ask_relevance(level.documents)
         judged = zip(level.documents, said, strict=True)
         candidates = tuple(_only(one, how.probabilities) for one, how in judged)
         return replace(level, candidates=candidates)
+
+    def _economy(self, paths: int, judged: frozenset[Aspect]) -> Economy | None:
+        return self._ledger.choose(paths, judged, twice=self._evidence.judges_documents)
 
     def _found(self, paths: list[Path]) -> Found:
         ranked = by_answer(paths) if self._settings.mode == "closed" else best_first(paths)
@@ -157,135 +148,11 @@ class SelfRagSearch:
         self, live: Sequence[Path], economy: Economy
     ) -> Generator[Request, Any, list[Level]]:
         """The next segment of each path, all their requests of one kind together."""
-        levels = yield from self._retrieved(live, economy)
-        texts, levels = yield from self._correct(levels, economy)
-        levels = yield from self._only_relevant(levels, economy)
+        levels = yield from self._evidence.retrieved(live, economy)
+        texts, levels = yield from self._evidence.corrected(levels, economy)
+        levels = yield from self._evidence.only_relevant(levels, economy)
         drafted = yield from self._write(live, levels, texts)
         return (yield from self._judge(live, drafted, texts, economy))
-
-    def _retrieved(
-        self, live: Sequence[Path], economy: Economy
-    ) -> Generator[Request, Any, list[Level]]:
-        levels = yield from self._decide(live, economy)
-        return (yield from self._retrieve(levels, economy))
-
-    def _decide(
-        self, live: Sequence[Path], economy: Economy
-    ) -> Generator[Request, Any, list[Level]]:
-        """Whether each path needs documents."""
-        settings = self._settings
-        if settings.retrieval == "never" or not economy.decides:
-            decision = "none" if settings.retrieval == "never" else "retrieve"
-            return [self._level(path, decision, None, {}, economy) for path in live]
-        asked = [Judgement(aspect="retrieve", question=self._question, before=p.text) for p in live]
-        said = yield from self._ask(asked)
-        levels = []
-        for path, judged in zip(live, said, strict=True):
-            known = judged.probabilities
-            probability = retrieve_probability(known, midway=bool(path.segments))
-            needed = probability is None or probability > settings.threshold
-            decision = _decision(path, known) if needed else "none"
-            levels.append(self._level(path, decision, probability, known, economy))
-        return levels
-
-    def _level(
-        self,
-        path: Path,
-        decision: str,
-        probability: float | None,
-        known: Any,
-        economy: Economy,
-    ) -> Level:
-        last = path.segments[-1].text if path.segments else ""
-        searched = decision == "retrieve"
-        return Level(
-            query=f"{self._question} {last}".strip() if searched else "",
-            decision=decision,
-            probability=probability,
-            probabilities=known,
-            economy=economy.told,
-            documents=path.levels[-1].documents if decision == "continue" else (),
-        )
-
-    def _retrieve(
-        self, levels: Sequence[Level], economy: Economy
-    ) -> Generator[Request, Any, list[Level]]:
-        """The documents of those levels that need new ones."""
-        queries = [level.query for level in levels if level.decision == "retrieve"]
-        found = iter((yield Search(queries=queries)) if queries else ())
-        return [
-            replace(level, documents=tuple(next(found)[: economy.passages]))
-            if level.decision == "retrieve"
-            else level
-            for level in levels
-        ]
-
-    def _correct(
-        self, levels: list[Level], economy: Economy
-    ) -> Generator[Request, Any, tuple[dict[int, Document], list[Level]]]:
-        """Where retrieval is judged: other documents, and what of each is worth reading, by id."""
-        texts: dict[int, Document] = {}
-        rule = self._correction
-        if rule is None or "relevance" not in economy.judges:
-            return texts, levels
-        for n, level in enumerate(levels):
-            if level.decision != "retrieve":
-                continue
-            scores = yield from self._relevances(level.documents)
-            verdict = rule.verdict(scores)
-            kept = tuple(corrected(level.documents, scores, verdict, rule))
-            if verdict != "correct" and rule.fallback is not None:
-                [more] = yield Search(queries=[level.query], fallback=True)
-                kept = _distinct([*kept, *more])[: economy.passages]
-            if verdict != "incorrect" and rule.refine:
-                room = self._ledger.left() - economy.calls(len(levels), self._writes_judged)
-                texts |= yield from self._refined(kept, rule, room)
-            levels[n] = replace(level, documents=kept, correction=verdict)
-        return texts, levels
-
-    def _refined(
-        self, documents: Sequence[Document], rule: RetrievalCorrection, room: float
-    ) -> Generator[Request, Any, dict[int, Document]]:
-        """Documents cut down to their relevant strips, if any are and `room` calls suffice."""
-        strips = [(one, strip) for one in documents for strip in strips_of(one)]
-        if len(strips) > room:
-            return {}
-        scores = yield from self._relevances([strip for _, strip in strips])
-        kept: dict[int, list[str]] = {}
-        for (whole, strip), score in zip(strips, scores, strict=True):
-            if score >= rule.lower:
-                kept.setdefault(id(whole), []).append(strip.page_content)
-        return {
-            id(one): one.model_copy(update={"page_content": " ".join(kept[id(one)])})
-            for one in documents
-            if id(one) in kept
-        }
-
-    def _only_relevant(
-        self, levels: list[Level], economy: Economy
-    ) -> Generator[Request, Any, list[Level]]:
-        """Without the documents that no segment is written from."""
-        least = self._settings.least_relevance
-        if not least or "relevance" not in economy.judges:
-            return levels
-        scores = yield from self._relevances([one for level in levels for one in level.documents])
-        left = iter(scores)
-        return [
-            replace(level, documents=tuple(one for one in level.documents if next(left) >= least))
-            for level in levels
-        ]
-
-    def _relevances(self, documents: Sequence[Document]) -> Generator[Request, Any, list[float]]:
-        said = yield from self._ask_relevance(documents)
-        return [relevance_score(judged.probabilities) for judged in said]
-
-    def _ask_relevance(
-        self, documents: Sequence[Document]
-    ) -> Generator[Request, Any, list[Judged]]:
-        asked = [
-            Judgement(aspect="relevance", question=self._question, passage=one) for one in documents
-        ]
-        return (yield from self._ask(asked))
 
     def _write(
         self, live: Sequence[Path], levels: Sequence[Level], texts: dict[int, Document]
@@ -343,7 +210,7 @@ class SelfRagSearch:
                     read = texts.get(id(one.document), one.document)
                     passage = one.document if aspect == "relevance" else read
                     asked.append(self._judgement(aspect, path, passage, one.text))
-        said = iter((yield from self._ask(asked)))
+        said = iter((yield from self._evidence.ask(asked)))
         return [
             replace(
                 level,
@@ -386,36 +253,10 @@ class SelfRagSearch:
         score = support.score if support and support.holds else 0.0
         return {FULLY: score, UNSUPPORTED: 1 - score}
 
-    def _ask(self, asked: Sequence[Judgement]) -> Generator[Request, Any, list[Judged]]:
-        """What a critic says; nothing is asked twice."""
-        keys = [_key(one) for one in asked]
-        new = {key: one for key, one in zip(keys, asked, strict=True) if key not in self._known}
-        if new:
-            said: list[Judged] = yield list(new.values())
-            self._known |= dict(zip(new, said, strict=True))
-            self._ledger.spend(len(new), sum(one.tokens for one in said))
-        return [self._known[key] for key in keys]
-
     def _note(self, note: str) -> None:
         if note and note not in self._notes:
             self._notes.append(note)
 
 
-def _decision(path: Path, known: Any) -> str:
-    """New documents, or those there are, where any are needed."""
-    has_some = bool(path.levels and path.levels[-1].documents)
-    goes_on = known.get(CONTINUE, 0.0) > known.get(RETRIEVE, 0.0)
-    return "continue" if has_some and goes_on else "retrieve"
-
-
 def _only(document: Document, relevance: Any) -> Candidate:
     return Candidate(text="", document=document, judged={"relevance": relevance})
-
-
-def _distinct(documents: Sequence[Document]) -> tuple[Document, ...]:
-    return tuple({document_key(one): one for one in reversed(documents)}.values())[::-1]
-
-
-def _key(one: Judgement) -> tuple[Any, ...]:
-    passage = None if one.passage is None else source_text(one.passage)
-    return one.aspect, one.before, passage, one.segment

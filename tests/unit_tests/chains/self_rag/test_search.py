@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from langchain_core.documents import Document
 
 from langchain_graft.chains.self_rag.correction import RetrievalCorrection
-from langchain_graft.chains.self_rag.roles import Draft, Judged, Written
-from langchain_graft.chains.self_rag.search import BUDGET_SPENT, Search, SelfRagSearch
+from langchain_graft.chains.self_rag.roles import Draft, Judged, Search, Written
+from langchain_graft.chains.self_rag.search import BUDGET_SPENT, SelfRagSearch
 from langchain_graft.chains.self_rag.settings import SelfRagSettings
 from langchain_graft.chains.self_rag.vocabulary import LABELS, REFLECTION_TOKENS
 
@@ -284,7 +284,7 @@ def paths_of(table, depth, documents):
 scores = st.floats(0, 1).map(lambda one: round(one, 3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.integers(1, 3),
     st.lists(st.tuples(scores, st.booleans()), min_size=9, max_size=9),
@@ -318,7 +318,7 @@ numbers = st.one_of(st.sampled_from([0.0, 1.0, math.nan, math.inf, -1.0]), st.fl
 probabilities = st.dictionaries(st.sampled_from(REFLECTION_TOKENS), numbers, max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(probabilities, min_size=1, max_size=5),
     st.lists(st.tuples(st.text(max_size=8), numbers, st.booleans()), min_size=1, max_size=4),
@@ -327,6 +327,7 @@ probabilities = st.dictionaries(st.sampled_from(REFLECTION_TOKENS), numbers, max
             "mode": st.sampled_from(["short", "long", "closed"]),
             "retrieval": st.sampled_from(["always", "never", "adaptive"]),
             "max_calls": st.integers(0, 60),
+            "least_relevance": st.sampled_from([0.0, 0.5]),
         }
     ),
     st.integers(0, 3),
