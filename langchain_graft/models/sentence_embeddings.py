@@ -21,7 +21,7 @@ from langchain_graft.models.download import sha256_of
 from langchain_graft.models.model_folder import loading, require_safetensors
 from langchain_graft.models.tokens import TokenCounter
 from langchain_graft.models.torch_device import best_device, choose_dtype, compute_with
-from langchain_graft.models.unpadded import takes_unpadded, unpadded
+from langchain_graft.models.unpadded import takes_unpadded, unpadded, vectors_of
 
 try:
     import numpy as np
@@ -39,9 +39,11 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 2048
 """Tokens embedded at once: on a processor, batches that stay in its cache are the fastest."""
 UNPADDED_TOKENS = 128
-"""Most tokens of texts that are read as one sequence, such as a question and its rewrites:
-attention grows with the square."""
+"""About so many tokens of short texts are read as one sequence, such as a question and its
+rewrites: attention grows with the square."""
+_MOST_UNPADDED_TOKENS = 192
 _CHARACTERS_PER_TOKEN = 4
+_VECTORS = "sentence_embedding"
 
 Around = Callable[[], AbstractContextManager[object]]
 """What holds while a batch is computed: made anew for each one, entered in the thread that computes
@@ -168,19 +170,22 @@ class SentenceEmbeddings(Embeddings):
     def _forward(self, texts: list[str], prompt: str, around: Around) -> np.ndarray:
         with self._tokenizing:  # a fast tokenizer is not to be entered twice
             features = self._model.preprocess(texts, prompt=prompt)
-        if self._unpads and len(texts) > 1 and features["attention_mask"].sum() <= UNPADDED_TOKENS:
-            features = unpadded(features)
+        is_row = self._unpads and int(features["attention_mask"].sum()) <= _MOST_UNPADDED_TOKENS
         with around(), torch.inference_mode():
-            found = self._model(batch_to_device(features, self._model.device))
-            vectors: np.ndarray = found["sentence_embedding"].float().cpu().numpy()
+            if is_row:
+                found = vectors_of(self._model, unpadded(features))
+            else:
+                found = self._model(batch_to_device(features, self._model.device))[_VECTORS]
+            vectors: np.ndarray = found.float().cpu().numpy()
         return vectors
 
     def _batches(self, texts: list[str]) -> Iterator[list[int]]:
-        """Few texts are shared out among the threads, so that each has some."""
+        """Few texts are as few sequences as they can be: two cost more to begin than one."""
         threads = _threads(self._device)
         lengths = [self._tokens(text) for text in texts]
-        if self._unpads and sum(lengths) <= threads * UNPADDED_TOKENS:
-            yield from shared_out(lengths, threads)
+        parts = ceil(sum(lengths) / UNPADDED_TOKENS)
+        if self._unpads and parts <= threads:
+            yield from shared_out(lengths, parts)
             return
         share = ceil(len(texts) / threads)
         batch: list[int] = []

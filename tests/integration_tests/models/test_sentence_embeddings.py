@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 from langchain_graft.errors import ModelError
 from langchain_graft.models import SentenceEmbeddings, pull_model, sentence_embeddings
 from langchain_graft.models.sentence_embeddings import token_windows
+from langchain_graft.models.unpadded import vectors_of
 
 TEXTS = [
     "The Macintosh has a mouse.",
@@ -139,13 +140,11 @@ def test_few_short_texts_are_one_sequence_with_the_vectors_of_padded_ones(paddin
     embeddings = SentenceEmbeddings(pull_model("minilm"), dtype="float32")
     shapes = []
 
-    def forward(features):
-        shapes.append(tuple(features["input_ids"].shape))
-        return model(features)
+    def forward(model, row):
+        shapes.append(tuple(row["input_ids"].shape))
+        return vectors_of(model, row)
 
-    model = embeddings._model.forward
-    monkeypatch.setattr(embeddings._model, "forward", forward)
-    monkeypatch.setattr(sentence_embeddings, "_threads", lambda _: 1)
+    monkeypatch.setattr(sentence_embeddings, "vectors_of", forward)
     found = embeddings.embed_queries(QUESTIONS)
     tokens = sum(embeddings.token_counter()(QUESTIONS)) + 2 * len(QUESTIONS)
     assert shapes == [(1, tokens)]

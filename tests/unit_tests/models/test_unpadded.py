@@ -15,7 +15,7 @@ from transformers import (
     RobertaModel,
 )
 
-from langchain_graft.models.unpadded import takes_unpadded, unpadded
+from langchain_graft.models.unpadded import takes_unpadded, unpadded, vectors_of
 
 WORDS = ["[PAD]", "[UNK]", *"abcdefgh"]
 PADDING = {"pad_token": WORDS[0]}
@@ -63,8 +63,35 @@ def test_vectors_are_those_of_padded_texts(load, pooling):
     with torch.inference_mode():
         expected = model(features)["sentence_embedding"]
         found = model(row)["sentence_embedding"]
+        shorter = vectors_of(model, row)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(shorter, found, atol=1e-6, rtol=0)
     assert (expected[0] - expected[1]).abs().max() > 0.01
+
+
+def test_one_text_alone(load):
+    model = load(BertModel(BertConfig(**SIZE)))
+    features = model.preprocess(TEXTS[1:2])
+    with torch.inference_mode():
+        expected = model(features)["sentence_embedding"]
+        found = vectors_of(model, unpadded(features))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_hooks_of_the_linear_layers_are_run(load):
+    model = load(BertModel(BertConfig(**SIZE)))
+    linear = {
+        name
+        for name, module in model[0].model.named_modules()
+        if isinstance(module, torch.nn.Linear) and "pooler" not in name
+    }
+    run = set()
+    for name in linear:
+        module = model[0].model.get_submodule(name)
+        module.register_forward_hook(lambda *_, name=name: run.add(name))
+    with torch.inference_mode():
+        vectors_of(model, unpadded(model.preprocess(TEXTS)))
+    assert run == linear
 
 
 @pytest.mark.parametrize(
