@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,12 @@ EXAMPLES = """\
 examples:
   graft eval --kb my-kb --questions questions.jsonl
   graft eval --kb my-kb --questions questions.jsonl --retrieval-only
+  graft eval --kb my-kb --questions questions.jsonl --retrieval-only --adapter medical@000002
   graft eval --beir scifact/ --kb scifact-kb --retriever bm25
   graft eval --beir scifact/ --kb scifact-kb --split train --limit 200 --calibrate
+
+--adapter measures an adapter that does not serve: one of the chat model by its answers, one of
+the embedder (or a query map) by its search, for which passages may be embedded in a scratch folder.
 
 --retriever fusion rewrites every question with the model, adaptive only those whose search looks
 weak; --calibrate measures what weak means here, and keeps it in the knowledge base.
@@ -82,16 +87,43 @@ def run(arguments: argparse.Namespace) -> int:
             "leave --retriever, --retrieval-only and --rows out"
         )
         raise ValueError(msg)
-    with progress() as on_progress:
-        kb = open_filled(arguments.kb, on_progress)
+    with ExitStack() as stack:
+        on_progress = stack.enter_context(progress())
+        kb = stack.enter_context(closing(open_filled(arguments.kb, on_progress)))
+        kb = stack.enter_context(_with_adapter(arguments, kb, on_progress))
         by_source = _beir if arguments.beir else _questions
         measure = _calibrate if arguments.calibrate else by_source
         figures = measure(arguments, kb, on_progress)
+    if arguments.adapter or arguments.embeddings_adapter:
+        figures["adapter"] = arguments.embeddings_adapter or arguments.adapter
     if arguments.json:
         print_json(figures)
     else:
         (_print_calibration if arguments.calibrate else _print)(figures)
     return 0
+
+
+@contextmanager
+def _with_adapter(
+    arguments: argparse.Namespace, kb: KnowledgeBase, on_progress: OnProgress
+) -> Iterator[KnowledgeBase]:
+    """The knowledge base as it is searched with the adapter, if that is one on the embedder."""
+    arguments.embeddings_adapter = None
+    ref = kb.adapters.resolve(arguments.adapter) if _is_named(arguments.adapter) else None
+    if ref is None or kb.adapters.manifest(ref).kind == "generator":
+        yield kb
+        return
+    from langchain_graft.knowledge_base.trial import trial_of  # noqa: PLC0415
+
+    arguments.embeddings_adapter, arguments.adapter = str(ref), None
+    with trial_of(kb, ref, on_progress=on_progress) as trial:
+        yield trial
+
+
+def _is_named(adapter: str | None) -> bool:
+    from langchain_graft.finetune_bridge.adapters.ref import RELEASE  # noqa: PLC0415
+
+    return bool(adapter) and adapter != RELEASE
 
 
 def _beir(
@@ -127,8 +159,6 @@ def _questions(
     }
     if not arguments.retrieval_only:
         figures["model"] = model_spec(arguments, kb)
-        if arguments.adapter:
-            figures["adapter"] = arguments.adapter
         figures["metrics"] |= _answers(arguments, kb, questions, on_progress)
     return figures
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,14 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
     from langchain_graft.errors import GateFailedError  # noqa: PLC0415
     from langchain_graft.knowledge_base import KnowledgeBase  # noqa: PLC0415
 
-    with progress() as on_progress:
-        kb = KnowledgeBase.open(arguments.kb, on_progress=on_progress)
+    with (
+        progress() as on_progress,
+        closing(KnowledgeBase.open(arguments.kb, on_progress=on_progress)) as kb,
+    ):
         try:
             release = _promoted(arguments, kb, on_progress)
         except GateFailedError as error:
             msg = f"{error}. Nothing was changed; --force makes it serve nevertheless"
             raise GateFailedError(msg) from error
-    kb.close()
     print_release(release, as_json=arguments.json)
     return 0
 

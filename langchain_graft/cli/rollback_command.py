@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from langchain_graft.cli.options import add_json, add_kb
@@ -31,9 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
     from langchain_graft.cli.releases_command import print_release  # noqa: PLC0415
     from langchain_graft.knowledge_base import KnowledgeBase  # noqa: PLC0415
 
-    with progress() as on_progress:
-        kb = KnowledgeBase.open(arguments.kb, on_progress=on_progress)
+    with (
+        progress() as on_progress,
+        closing(KnowledgeBase.open(arguments.kb, on_progress=on_progress)) as kb,
+    ):
         release = kb.rollback(on_estimate=print_estimate, on_progress=on_progress)
-    kb.close()
     print_release(release, as_json=arguments.json)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,16 +31,19 @@ examples:
   graft train embeddings --kb my-kb --rows pairs.jsonl --dry-run
 
 A row of an embedder is {"query", "positive"}, and may have "negatives" and "group" (its document);
-one of a chat model {"messages": [{"role", "content"}, ...]}. Without --rows and --generate the
-questions and answers that the documents have are learned. A tenth of the documents is held out,
-and named in the next step: `graft promote NAME --target FILE`. --settings takes a JSON object of
-EmbeddingSettings or GeneratorSettings. When it is interrupted, the same command goes on.
+one of a chat model {"messages": [{"role", "content"}, ...]}, one of preferences {"prompt",
+"chosen", "rejected"}. Without --rows and --generate the questions and answers that the documents
+have are learned. A tenth of the documents is held out, and named in the next step: `graft promote
+NAME --target FILE`. --settings takes a JSON object of EmbeddingSettings, GeneratorSettings or
+PreferenceSettings. When it is interrupted, the same command goes on.
 """
+
+_TASKS = ("embeddings", "generator", "preferences")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("task", choices=("embeddings", "generator"), help="what is trained")
+    parser.add_argument("task", choices=_TASKS, help="what is trained")
     add_kb(parser)
     parser.add_argument("--rows", type=Path, metavar="FILE", help="what is learned, as JSON lines")
     parser.add_argument(
@@ -86,12 +90,14 @@ def run(arguments: argparse.Namespace) -> int:
     from langchain_graft.knowledge_base import KnowledgeBase  # noqa: PLC0415
 
     check_name(arguments.name)
-    with progress() as on_progress:
-        kb = KnowledgeBase.open(arguments.kb, on_progress=on_progress)
-        rows = _rows(arguments, kb, on_progress)
+    with (
+        progress() as on_progress,
+        closing(KnowledgeBase.open(arguments.kb, on_progress=on_progress)) as kb,
+    ):
+        rows, dropped = _rows(arguments, kb, on_progress)
         settings = _settings(arguments, kb)
         learned, held_out = _held_out(arguments, kb, rows)
-        told: dict[str, Any] = {"rows": asdict(report_of(rows))}
+        told: dict[str, Any] = {"rows": asdict(report_of(rows)), "dropped": dropped}
         findings = _examined(arguments, kb, learned)
         if arguments.dry_run:
             told["estimate"] = _estimate(settings, learned)
@@ -99,31 +105,36 @@ def run(arguments: argparse.Namespace) -> int:
             trained = _trained(settings, learned, on_progress)
             told |= {"losses": _losses(trained), **_kept(arguments, kb, trained, held_out)}
             findings += [one for one in trained.report.findings if one not in findings]
-    kb.close()
     told["findings"] = [asdict(one) for one in findings]
     if arguments.json:
         print_json(told)
     else:
-        _print(arguments, told, report_of(rows).lines(), findings)
+        lines = [*report_of(rows).lines(), *((why, str(n)) for why, n in dropped.items())]
+        _print(arguments, told, lines, findings)
     return 0
 
 
 def _rows(
     arguments: argparse.Namespace, kb: KnowledgeBase, on_progress: OnProgress
-) -> Sequence[Any]:
+) -> tuple[Sequence[Any], dict[str, int]]:
+    """The rows, and how many others are none, by the reason."""
     from langchain_graft.finetune_bridge.training.row_files import read_rows  # noqa: PLC0415
     from langchain_graft.finetune_bridge.training.rows import (  # noqa: PLC0415
         EmbeddingRow,
         GeneratorRow,
+        PreferenceRow,
         distinct_rows,
     )
     from langchain_graft.knowledge_base import training_data  # noqa: PLC0415
 
-    if arguments.task == "generator":
+    if arguments.task != "embeddings":
+        kind = GeneratorRow if arguments.task == "generator" else PreferenceRow
         if not arguments.rows or arguments.generate or arguments.negatives:
-            msg = "A generator learns from conversations: --rows FILE, no --generate, --negatives"
+            what = "conversations" if kind is GeneratorRow else "pairs of answers"
+            msg = f"A chat model learns from {what}: --rows FILE, no --generate, --negatives"
             raise ValueError(msg)
-        return read_rows(arguments.rows, GeneratorRow)
+        return read_rows(arguments.rows, kind), {}
+    dropped: dict[str, int] = {}
     rows = read_rows(arguments.rows, EmbeddingRow) if arguments.rows else []
     if arguments.generate:
         from langchain_graft.models import load_chat_model  # noqa: PLC0415
@@ -133,6 +144,7 @@ def _rows(
             kb, model, most=arguments.generate, on_progress=on_progress
         )
         rows += made.rows
+        dropped |= made.dropped
     elif not arguments.rows:
         rows = training_data.rows_from_pairs(kb)
     if not rows:
@@ -143,10 +155,11 @@ def _rows(
         raise ValueError(msg)
     rows = distinct_rows(rows)
     if arguments.negatives:
-        rows = training_data.mine_negatives(
+        mined = training_data.mine_negatives(
             kb, rows, count=arguments.negatives, on_progress=on_progress
-        ).rows
-    return rows
+        )
+        return mined.rows, {**dropped, **mined.dropped}
+    return rows, dropped
 
 
 def _settings(arguments: argparse.Namespace, kb: KnowledgeBase) -> TrainSettings:
@@ -182,7 +195,7 @@ def _held_out(
     from langchain_graft.knowledge_base.gate_questions import kb_sources  # noqa: PLC0415
     from langchain_graft.knowledge_base.training_data import TRAINING  # noqa: PLC0415
 
-    if arguments.task == "generator" or not {row.group for row in rows} <= kb_sources(kb.folder):
+    if arguments.task != "embeddings" or not {row.group for row in rows} <= kb_sources(kb.folder):
         return rows, None
     try:
         learned, held = split_rows(rows, by="document")
@@ -216,6 +229,12 @@ def _train(settings: TrainSettings) -> Any:
         )
 
         return train_embeddings
+    if settings.task == "preferences":
+        from langchain_graft.finetune_bridge.training.preferences import (  # noqa: PLC0415
+            train_preferences,
+        )
+
+        return train_preferences
     from langchain_graft.finetune_bridge.training.generator import train_generator  # noqa: PLC0415
 
     return train_generator

@@ -20,7 +20,7 @@ from langchain_graft.knowledge_base.gate_questions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from langchain_core.embeddings import Embeddings
@@ -112,13 +112,14 @@ def judge(
     )
 
 
-def create_gate(
+def create_gate(  # noqa: PLR0913 (what is compared, how, who is told)
     kb: KnowledgeBase,
     *,
     target: Sequence[Path | str] = (),
     guard: Sequence[Path | str] = (),
     settings: GateSettings | None = None,
     measure: Measure | None = None,
+    on_finding: Callable[[GateFinding], object] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Callable[[Candidate], str]:
     """A gate for `kb.promote`: measures the candidate beside what serves.
@@ -133,6 +134,7 @@ def create_gate(
         guard: What should not be worse: other questions than those that were learned from.
         settings: What is let pass.
         measure: Question id to figure of a chat model, in place of the answers' F1.
+        on_finding: Told of each set, whether it passes or not.
         on_progress: Told ("embed" | "answer", done, total).
 
     Raises:
@@ -153,13 +155,13 @@ def create_gate(
         is_generator = candidate.release.generator_adapter != candidate.former.generator_adapter
         if is_generator:
             ask = _Asking(kb, candidate, measure or _answers_f1(kb, on_progress))
-            findings = [ask.finding(role, questions, settings) for role, questions in sets]
+            findings = _told((ask.finding(*one, settings) for one in sets), on_finding)
             return _verdict(findings, "")
         if candidate.indexes is None:
             msg = "The knowledge base holds no documents: there is nothing to compare in"
             raise GateFailedError(msg)
         search = _Searching(kb, candidate.indexes, on_progress)
-        findings = [search.finding(role, questions, settings) for role, questions in sets]
+        findings = _told((search.finding(*one, settings) for one in sets), on_finding)
         return _verdict(findings, *search.latency(sets[0][1], settings))
 
     return gate
@@ -251,6 +253,17 @@ def _answers_f1(kb: KnowledgeBase, on_progress: OnProgress | None) -> Measure:
         return {row.id: row.f1 for row in rows}
 
     return measure
+
+
+def _told(
+    findings: Iterable[GateFinding], on_finding: Callable[[GateFinding], object] | None
+) -> list[GateFinding]:
+    found = []
+    for one in findings:
+        if on_finding:
+            on_finding(one)
+        found.append(one)
+    return found
 
 
 def _verdict(findings: Sequence[GateFinding], latency: str, too_slow: str = "") -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
 from langchain_graft.errors import DigestMismatchError, KnowledgeBaseError
+from langchain_graft.finetune_bridge.adapters.ref import RELEASE
 from langchain_graft.knowledge_base.embedders import Embedders
 from langchain_graft.knowledge_base.indexes import Kind
 from langchain_graft.knowledge_base.ingest import Ingestion
@@ -615,7 +616,8 @@ class KnowledgeBase:
 
         Args:
             spec: A name for `load_chat_model`; None: the base that the adapter was made for.
-            adapter: `legal@000003`, `legal` (its alias `current`), or `base` for none.
+            adapter: `legal@000003`, `legal` (its alias `current`), `base` for none, or `release`,
+                which is as without.
             on_progress: Told about a download.
             settings: As for `load_chat_model`.
 
@@ -624,6 +626,7 @@ class KnowledgeBase:
             AdapterNotFoundError: There is no such adapter.
             AdapterMismatchError: It was made for another base model.
         """
+        adapter = None if adapter == RELEASE else adapter
         spec = _lasting(spec) if spec else self._base_of(adapter) or self.release.generator
         if spec is None:
             msg = "No release names a chat model yet: say which, as kb.chat_model('hf:NAME')"

@@ -1,10 +1,14 @@
 """`graft eval`: which searches it measures, what they ask a model, what calibration keeps."""
 
 import json
+import tempfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from langchain_graft.cli.main import main
+from langchain_graft.finetune_bridge import AdapterManifest, QueryMap
 from langchain_graft.knowledge_base import KnowledgeBase
 from langchain_graft.retrievers import Weakness
 from langchain_graft.testing import HashEmbeddings, ScriptedChatModel
@@ -87,6 +91,21 @@ def test_plain_searches_are_measured_without_a_model(evaluate, model, retriever)
     assert (figures["questions"], figures["retriever"]) == (3, retriever)
     assert figures["metrics"]["recall@5"]["mean"] == 1.0
     assert model.asked == []
+
+
+def test_an_adapter_that_does_not_serve_is_measured(evaluate, kb):
+    eye = np.eye(64, dtype=np.float32)
+    with tempfile.TemporaryDirectory() as place:
+        QueryMap(u=-2 * eye, v=eye).save(Path(place) / "map")  # the farthest is the nearest
+        manifest = AdapterManifest(
+            kind="query-map", base="hash", base_digest="hash-64", side="query"
+        )
+        ref = kb.adapters.register(Path(place) / "map", "turned", manifest=manifest)
+    plain = json.loads(evaluate("--retrieval-only", "--json"))
+    told = json.loads(evaluate("--retrieval-only", "--adapter", "turned@000001", "--json"))
+    assert "adapter" not in plain
+    assert told["adapter"] == str(ref)
+    assert told["metrics"]["mrr@5"]["mean"] < plain["metrics"]["mrr@5"]["mean"]
 
 
 def test_the_search_that_goes_with_a_chain_is_measured(evaluate):

@@ -11,6 +11,7 @@ from langchain_graft.cli import train_command
 from langchain_graft.cli.main import main
 from langchain_graft.finetune_bridge import AdapterManifest, QueryMap
 from langchain_graft.finetune_bridge.training.doctor import check_loss
+from langchain_graft.finetune_bridge.training.settings import settings_from_json
 from langchain_graft.finetune_bridge.training.trained_adapter import (
     TrainedAdapter,
     TrainProgress,
@@ -161,9 +162,47 @@ def test_a_generator_learns_conversations(graft, trainings, tmp_path):
     rows.write_text(json.dumps({"messages": said}), encoding="utf-8")
     assert "--base SPEC" in graft("train", "generator", "--rows", str(rows), code=2)
     assert "from conversations" in graft("train", "generator", code=2)
+    assert "from pairs of answers" in graft("train", "preferences", code=2)
     told = graft("train", "generator", "--rows", str(rows), "--base", "hf:tiny")
     assert told["rows"]["kind"] == "GeneratorRow"
     assert trainings[0][0].base == "hf:tiny"
+
+
+def test_a_chat_model_learns_preferences(graft, trainings, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    pair = {"prompt": "a?", "chosen": "b", "rejected": "c"}
+    rows.write_text(json.dumps(pair), encoding="utf-8")
+    told = graft("train", "preferences", "--rows", str(rows), "--base", "hf:tiny", "--dry-run")
+    assert told["rows"]["kind"] == "PreferenceRow"
+    assert trainings[0][0].task == "preferences"
+
+
+@pytest.mark.parametrize("task", ["embeddings", "generator", "preferences"])
+def test_each_task_has_its_training(task):
+    settings = settings_from_json({"task": task, "base": "b", "out": "o"})
+    name = {"preferences": "train_preferences"}.get(task, f"train_{task}")
+    assert train_command._train(settings).__name__ == name
+
+
+def test_what_came_of_passages_without_a_question_is_told(graft, trainings, monkeypatch):
+    monkeypatch.setattr(
+        "langchain_graft.models.load_chat_model",
+        lambda *_, **__: ScriptedChatModel(
+            reply=lambda prompt: "I can not." if "number 3." in prompt else "Which w1?"
+        ),
+    )
+    told = graft("train", "embeddings", "--generate", "20", "--dry-run")
+    assert told["dropped"]["no question"] == 1
+    assert sum(told["dropped"].values()) + told["rows"]["rows"] == 20
+
+
+@pytest.mark.parametrize("command", [("promote", "none"), ("rollback",), ("train", "embeddings")])
+def test_what_fails_closes_the_knowledge_base(graft, monkeypatch, tmp_path, command):
+    closed = []
+    monkeypatch.setattr(KnowledgeBase, "close", lambda kb: closed.append(kb.folder))
+    wrong = ("--rows", str(tmp_path / "none.jsonl")) if command[0] == "train" else ()
+    assert main([*command, *wrong, "--kb", str(tmp_path / "kb")]) != 0
+    assert len(closed) == 1
 
 
 def test_what_it_shows(capsys, folder, trainings, tmp_path):

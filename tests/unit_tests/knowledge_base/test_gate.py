@@ -79,12 +79,13 @@ def beir(folder, words):
 
 
 def test_what_is_better_passes_and_is_told(kb, target, guard):
-    told = []
+    told, found = [], []
     gate = create_gate(
         kb,
         target=[target],
         guard=[guard],
         settings=PATIENT,
+        on_finding=found.append,
         on_progress=lambda *of: told.append(of),
     )
     release = kb.promote("near@000001", gate=gate)
@@ -94,6 +95,10 @@ def test_what_is_better_passes_and_is_told(kb, target, guard):
     assert "24 questions" in release.checked
     assert "a search takes" in release.checked
     assert told[-1] == ("embed", 20, 20)
+    assert [(one.role, one.name, one.ok) for one in found] == [
+        ("target", "asked", True),
+        ("guard", "plain", True),
+    ]
     assert not release.forced
     fakes.check(kb)
 

@@ -1,11 +1,16 @@
 """Rows put together from a knowledge base, and what becomes of the rest."""
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from langchain_core.documents import Document
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_graft.errors import CypherError, GraphError
-from langchain_graft.finetune_bridge.training.rows import EmbeddingRow
+from langchain_graft.finetune_bridge.training.rows import EmbeddingRow, distinct_rows
 from langchain_graft.graph.cypher.guard import check_read_only
 from langchain_graft.knowledge_base.prompts import QUESTION_PROMPT
 from langchain_graft.knowledge_base.training_data import (
@@ -91,6 +96,23 @@ def _stopping():
         return reply(prompt)
 
     return one_reply
+
+
+def test_what_is_killed_goes_on(kb):
+    kb.ingest_documents(
+        [Document(f"Word{n} stands for number {n}.", metadata={"source": str(n)}) for n in range(9)]
+    )
+    killed = Path(__file__).with_name("killed_rows.py")
+    done = subprocess.run([sys.executable, killed, kb.folder, "6"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    model = ScriptedChatModel(reply=lambda prompt: prompt.split("\n")[-3].split(" ")[0] + "?")
+    rows = generate_rows(kb, model).rows
+    assert len(model.asked) <= 12 - 5  # two were asked at once when it was killed
+    assert {row.group for row in rows} >= {str(n) for n in range(9)}
+    assert len(distinct_rows(rows)) == len(rows)
+    again = ScriptedChatModel(reply=lambda prompt: "")
+    assert generate_rows(kb, again).rows == rows
+    assert again.asked == []
 
 
 def test_most_chunks_are_spread(kb):
