@@ -9,7 +9,7 @@ UV = UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 \
      UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/pip config get global.index-url 2>/dev/null || \
      echo $${PIP_INDEX_URL:-https://pypi.org/simple})}" $(BIN)/uv --quiet
 
-.PHONY: demo demo-graph test unit integration lint type format bench constraints clean
+.PHONY: demo demo-graph demo-loop test unit integration lint type format bench constraints clean
 
 demo: $(VENV)/.installed
 	@GRAFT_INSTALL_SECONDS=$$(cat $(VENV)/.seconds 2>/dev/null); export GRAFT_INSTALL_SECONDS; \
@@ -17,6 +17,9 @@ demo: $(VENV)/.installed
 
 demo-graph: $(VENV)/.installed
 	@$(BIN)/graft demo --graph
+
+demo-loop: $(VENV)/.installed
+	@$(BIN)/graft demo --loop
 
 test: lint type unit integration
 
@@ -47,7 +50,7 @@ constraints: $(BIN)/uv
 	    --no-annotate --no-header --upgrade pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) demo-kb demo-kb-graph
+	rm -rf $(VENV) demo-kb demo-kb-graph demo-kb-loop
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \

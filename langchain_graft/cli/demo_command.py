@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_graft.cli.options import DEFAULT_MODEL, add_json
+from langchain_graft.cli.options import DEFAULT_MODEL, add_json, positive
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +26,7 @@ examples:
   graft demo
   graft demo --kb /tmp/demo --model smollm2-135m
   graft demo --graph
+  graft demo --loop
 
 It reads the example documents (the history of personal computing, in English and Chinese), and asks
 questions of which one has no answer there. A second run goes on where the first was.
@@ -55,6 +56,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="instead: a graph of two documents (in FOLDER-graph), and two questions to it, one "
         "of them in Cypher to a local Neo4j",
     )
+    parser.add_argument(
+        "--loop",
+        action="store_true",
+        help="instead: an embedder learns the documents (in FOLDER-loop), goes through the gate "
+        "and live while 4 threads ask, and is gone back from",
+    )
+    parser.add_argument(
+        "--generate",
+        type=positive,
+        metavar="N",
+        help="with --loop: have the chat model ask about N passages, in place of the questions "
+        "that lie beside the documents",
+    )
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="SPEC", help="the chat model")
     add_json(parser)
 
@@ -69,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     clock = _Clock()
     if arguments.graph:
         return _run_graph(arguments, say, clock)
+    if arguments.loop:
+        return _run_loop(arguments, say, clock)
     say.rule("1 of 3: the models")
     with clock("pull"):
         _pull(arguments.model)
@@ -118,6 +134,29 @@ def _run_graph(arguments: argparse.Namespace, say: Console, clock: _Clock) -> in
     shares = [(name, f"{seconds:.1f} s") for name, seconds in clock.seconds.items()]
     print_table("What took how long", ("step", "time"), shares)
     OUT.print(f'Look at it: graft graph show "Steve Jobs" --kb {folder} --out jobs.html')
+    return 0
+
+
+def _run_loop(arguments: argparse.Namespace, say: Console, clock: _Clock) -> int:
+    from langchain_graft.cli import demo_loop  # noqa: PLC0415
+    from langchain_graft.cli.console import OUT, print_json, print_table  # noqa: PLC0415
+
+    folder = arguments.kb.with_name(f"{arguments.kb.name}-loop")
+    told = demo_loop.run(
+        folder,
+        examples_folder(),
+        generate=arguments.generate,
+        model=arguments.model,
+        say=say,
+        clock=clock,
+    )
+    if arguments.json:
+        print_json({**told, "seconds": clock.seconds})
+        return 0
+    demo_loop.show(told, say)
+    shares = [(name, f"{seconds:.1f} s") for name, seconds in clock.seconds.items()]
+    print_table("What took how long", ("step", "time"), shares)
+    OUT.print(f"Look at it: graft adapters list --kb {folder}", soft_wrap=True)
     return 0
 
 
