@@ -3,6 +3,7 @@
 import sys
 
 from langchain_core.documents import Document
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_graft import load_chat_model
@@ -19,7 +20,7 @@ chat = create_retrieve_chat(
     config={"task": "qa", "model": "gpt-4", "update_context": True},  # AutoGen's retrieve_config
     checkpointer=InMemorySaver(),  # or a SqliteSaver: a killed process goes on where it was
 )
-conversation = {"configurable": {"thread_id": "1"}}
+conversation: RunnableConfig = {"configurable": {"thread_id": "1"}}
 for question in ("Who designed the Altair 8800?", "When was it sold?"):
     for event in stream_events(chat, {"input": question}, conversation):
         if isinstance(event, Answered):
