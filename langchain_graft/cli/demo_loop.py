@@ -111,7 +111,14 @@ def train(kb: KnowledgeBase, rows: Sequence[EmbeddingRow], say: Console) -> Adap
         f"{report.rows} rows, {report.steps} steps, {report.parameters:,} numbers learned: "
         f"loss {report.first_loss:.2f} -> {report.last_loss:.2f}"
     )
+    for entry in kb.adapters.list():
+        if entry.ref.name == NAME and _data_of(kb, entry.ref) == trained.manifest.data_digest:
+            return entry.ref  # of a former run
     return kb.adapters.register(trained.folder, NAME, manifest=trained.manifest)
+
+
+def _data_of(kb: KnowledgeBase, ref: AdapterRef) -> str | None:
+    return kb.adapters.manifest(ref).data_digest
 
 
 def promote(
@@ -234,7 +241,7 @@ def show(told: dict[str, Any], say: Console) -> None:
         say.print(f"The gate refused it, nothing was changed: {told['refused']}", soft_wrap=True)
     threads = told["threads"]
     say.print(
-        f"{threads['answers']} questions were answered meanwhile by {threads['threads']} threads: "
-        f"{threads['failed']} failed, {threads['mixed']} by neither release alone",
+        f"{threads['threads']} threads looked {threads['answers']} questions up meanwhile: "
+        f"{threads['failed']} failed, {threads['mixed']} found what neither release alone finds",
         soft_wrap=True,
     )

@@ -1,5 +1,6 @@
 """A LoRA on MiniLM is promoted while a knowledge base is searched."""
 
+import json
 import statistics
 import threading
 import time
@@ -13,8 +14,10 @@ from langchain_core.documents import Document
 from peft import LoraConfig, get_peft_model
 from sentence_transformers import SentenceTransformer
 
-from langchain_graft.errors import AdapterInUseError
+from langchain_graft.cli.asking_threads import AskingThreads
+from langchain_graft.errors import AdapterInUseError, GateFailedError
 from langchain_graft.knowledge_base import KnowledgeBase
+from langchain_graft.knowledge_base.gate import GateSettings, create_gate
 from langchain_graft.models import pull_model
 
 MAKERS = "Apple Atari Commodore Sinclair Tandy Acorn IBM Olivetti Amstrad Osborne".split()
@@ -24,10 +27,20 @@ TEXTS = [f"{maker} sold computer number {n} in {1975 + n}." for maker in MAKERS 
 @pytest.fixture(scope="module")
 def lora(tmp_path_factory):
     """Seeded, and large enough that vectors with it are far from those without."""
-    folder = tmp_path_factory.mktemp("peft") / "seeded"
+    return seeded(tmp_path_factory.mktemp("peft") / "seeded", alpha=8)
+
+
+@pytest.fixture(scope="module")
+def worse(tmp_path_factory):
+    """So large that little is left of what the base knows."""
+    return seeded(tmp_path_factory.mktemp("peft") / "worse", alpha=48)
+
+
+def seeded(folder, *, alpha):
     model = SentenceTransformer(str(pull_model("minilm")), device="cpu")[0].model
     settings = LoraConfig(
         r=8,
+        lora_alpha=alpha,
         target_modules=["query", "value"],
         init_lora_weights=False,
         task_type="FEATURE_EXTRACTION",
@@ -115,3 +128,39 @@ def test_promotion_under_load(kb, lora, record_property):
     again = KnowledgeBase.open(kb.folder)
     assert again.retriever(k=1).invoke("Alto")[0].page_content.startswith("Xerox")
     again.close()
+
+
+PATIENT = GateSettings(slack_seconds=60.0)
+
+
+def test_the_gate_refuses_what_was_made_worse_while_4_threads_ask(kb, worse, tmp_path):
+    ref = kb.import_adapter(worse, "worse", kind="embeddings")
+    asked = {
+        f"When did {text.split(' sold')[0]} sell its number {n % 20}?": text
+        for n, text in enumerate(TEXTS)
+    }
+    target = tmp_path / "asked.jsonl"
+    lines = (json.dumps({"question": q, "documents": [text]}) for q, text in asked.items())
+    target.write_text("\n".join(lines), encoding="utf-8")
+    found = []
+    gate = create_gate(kb, target=[target], settings=PATIENT, on_finding=found.append)
+
+    reader = KnowledgeBase.open(kb.folder)
+    asking = AskingThreads(reader, list(asked)[::10])
+    before = asking.rankings()
+    with asking:
+        with pytest.raises(GateFailedError, match="not better"):
+            kb.promote(ref, gate=gate)
+        assert kb.release.number == 0
+        release = kb.promote(ref, gate=gate, force=True)
+        goal = len(asking.answers) + 8
+        while len(asking.answers) < goal:
+            assert asking.wait()
+    assert found[0].after < found[0].before
+    assert release.forced
+    assert release.checked.startswith("failed: target asked: ndcg@10 0.")
+    assert kb.releases()[0] == release
+    told = asking.summary({0: before, release.number: asking.rankings()})
+    reader.close()
+    assert (told["failed"], told["mixed"]) == (0, 0)
+    assert min(told["by_release"].values()) > 0
