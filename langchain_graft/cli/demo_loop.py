@@ -28,14 +28,7 @@ ROWS = "corpus_rows.jsonl"
 QUESTIONS = "questions.jsonl"
 HELD_OUT = 0.3
 """Share of the questions that are not learned from, nor anything else of their documents."""
-TRAINING: dict[str, Any] = {
-    "epochs": 4,
-    "batch_size": 32,
-    "learning_rate": 4e-4,
-    "max_tokens": 160,
-    "eval_share": 0,
-    "lora": {"r": 16, "alpha": 32},
-}
+SETTINGS = "few_rows.json"
 
 
 def build(folder: Path, corpus: Path, say: Console) -> KnowledgeBase:
@@ -79,10 +72,10 @@ def rows_of(
 def split(kb: KnowledgeBase, rows: Sequence[EmbeddingRow]) -> tuple[list[EmbeddingRow], Path]:
     """What is learned, and a file of the questions to documents of which nothing is."""
     from langchain_graft.finetune_bridge.training.rows import split_rows  # noqa: PLC0415
-    from langchain_graft.knowledge_base.training_data import TRAINING as FOLDER  # noqa: PLC0415
+    from langchain_graft.knowledge_base.training_data import TRAINING  # noqa: PLC0415
 
     learned, held = split_rows(rows, by="document", share=HELD_OUT)
-    path = kb.folder / FOLDER / "unlearned.jsonl"
+    path = kb.folder / TRAINING / "unlearned.jsonl"
     path.parent.mkdir(exist_ok=True)
     asked = ({"question": row.query, "documents": [row.group]} for row in held)
     lines = [json.dumps(one, ensure_ascii=False) for one in asked]
@@ -90,22 +83,24 @@ def split(kb: KnowledgeBase, rows: Sequence[EmbeddingRow]) -> tuple[list[Embeddi
     return learned, path
 
 
-def train(kb: KnowledgeBase, rows: Sequence[EmbeddingRow], say: Console) -> AdapterRef:
+def train(
+    kb: KnowledgeBase, rows: Sequence[EmbeddingRow], settings: dict[str, Any], say: Console
+) -> AdapterRef:
     """The adapter, in the knowledge base."""
     from langchain_graft.cli.console import progress  # noqa: PLC0415
     from langchain_graft.finetune_bridge.training.embeddings import train_embeddings  # noqa: PLC0415
     from langchain_graft.finetune_bridge.training.rows import digest_of_rows  # noqa: PLC0415
     from langchain_graft.finetune_bridge.training.settings import EmbeddingSettings  # noqa: PLC0415
-    from langchain_graft.knowledge_base.training_data import TRAINING as FOLDER  # noqa: PLC0415
+    from langchain_graft.knowledge_base.training_data import TRAINING  # noqa: PLC0415
 
-    out = kb.folder / FOLDER / f"{NAME}-{digest_of_rows(rows)[:8]}"
-    settings = EmbeddingSettings.from_json({"base": EMBEDDINGS, "out": str(out), **TRAINING})
+    out = kb.folder / TRAINING / f"{NAME}-{digest_of_rows(rows)[:8]}"
+    asked = EmbeddingSettings.from_json({"base": EMBEDDINGS, "out": str(out), **settings})
     with progress() as on_progress:
 
         def tell(progress: TrainProgress) -> None:
             on_progress("train", progress.step, progress.steps)
 
-        trained = train_embeddings(settings, rows, on_progress=tell)
+        trained = train_embeddings(asked, rows, on_progress=tell)
     report = trained.report
     say.print(
         f"{report.rows} rows, {report.steps} steps, {report.parameters:,} numbers learned: "
@@ -198,7 +193,8 @@ def run(
             learned, guard = split(kb, rows)
         say.rule("2 of 4: training")
         with clock("train"):
-            ref = train(kb, learned, say)
+            settings = json.loads((examples / SETTINGS).read_text(encoding="utf-8"))
+            ref = train(kb, learned, settings, say)
         say.rule("3 of 4: through the gate and live, while 4 threads ask")
         asked = [one.question for one in load_questions(examples / QUESTIONS) if one.documents]
         before = kb.release.number

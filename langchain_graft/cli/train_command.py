@@ -302,7 +302,7 @@ def _print(
             ERR.print(f"Warning, {one.check}: {one.told}", soft_wrap=True)
     for name in ("estimate", "report"):
         if figures := told.get(name):
-            shown = [(key, _figure(one)) for key, one in figures.items() if one not in (None, ())]
+            shown = [_figure(key, one) for key, one in figures.items() if one not in (None, ())]
             print_table(name.capitalize(), ("", ""), shown)
     if arguments.dry_run:
         return
@@ -311,5 +311,10 @@ def _print(
     OUT.print(f"  {told['next']}", soft_wrap=True)
 
 
-def _figure(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _figure(name: str, value: Any) -> tuple[str, str]:
+    if name == "peak_bytes":
+        return "peak memory", f"{value / 1e9:.1f} GB"
+    if isinstance(value, dict):
+        return name, ", ".join(f"{one} {figure:.4g}" for one, figure in value.items())
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return name.replace("_", " "), text

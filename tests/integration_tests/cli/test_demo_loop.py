@@ -30,12 +30,11 @@ def make_examples(folder):
             questions.append({"question": asked, "documents": [name], "answers": [str(n)]})
     write(folder / demo_loop.ROWS, rows)
     write(folder / demo_loop.QUESTIONS, questions)
+    write(folder / demo_loop.SETTINGS, [{"epochs": 1, "batch_size": 32, "threads": 1}])
     return folder
 
 
-def test_the_loop_comes_round(tmp_path, monkeypatch):
-    monkeypatch.setitem(demo_loop.TRAINING, "epochs", 1)
-    monkeypatch.setitem(demo_loop.TRAINING, "threads", 1)
+def test_the_loop_comes_round(tmp_path):
     folder = tmp_path / "kb"
     told = demo_loop.run(
         folder,

@@ -40,7 +40,8 @@ def test_the_rows_are_of_the_example_documents():
 
 
 def test_the_settings_are_settings():
-    EmbeddingSettings.from_json({"base": "b", "out": "o", **demo_loop.TRAINING})
+    given = json.loads((examples_folder() / demo_loop.SETTINGS).read_text(encoding="utf-8"))
+    EmbeddingSettings.from_json({"base": "b", "out": "o", **given})
 
 
 def test_no_document_is_learned_and_held_out(kb):

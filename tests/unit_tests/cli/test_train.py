@@ -111,7 +111,7 @@ def test_pairs_are_learned_kept_and_promoted(graft, folder, trainings):
     assert "guard own.held_out: ndcg@10" in gated["checked"]
 
 
-def test_a_dry_run_measures_and_keeps_nothing(graft, folder, trainings):
+def test_a_dry_run_measures_and_keeps_nothing(graft, folder, trainings, capsys):
     told = graft("train", "embeddings", "--dry-run")
     assert told["estimate"]["steps"] == 2
     assert told["estimate"]["rows"] == 16
@@ -120,6 +120,10 @@ def test_a_dry_run_measures_and_keeps_nothing(graft, folder, trainings):
     assert "adapter" not in told
     assert graft("adapters", "list") == []
     assert not (Path(folder) / "training").exists()
+    assert main(["train", "embeddings", "--kb", folder, "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "peak memory" in shown
+    assert " GB" in shown
 
 
 def test_rows_of_a_file_and_settings_of_another(graft, trainings, tmp_path):
