@@ -80,10 +80,10 @@ def test_an_order_in_a_passage_does_not_make_it_the_answer(model):
     assert output["segments"][0]["candidates"][1]["chosen"]
 
 
-def test_sums_need_no_documents_and_facts_do(model):
+def test_a_poem_needs_no_documents_and_a_fact_does(model):
     router = create_self_rag_router(model, documents(TRUE))
     needed = {
         question: router.invoke(question)["probability"]
-        for question in (QUESTION, "What is 17 + 25?")
+        for question in (QUESTION, "Write a poem about rain")
     }
-    assert needed[QUESTION] > needed["What is 17 + 25?"]
+    assert needed[QUESTION] > needed["Write a poem about rain"] + 0.1
