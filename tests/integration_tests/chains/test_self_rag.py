@@ -60,13 +60,14 @@ def test_a_real_model_prefers_the_passage_that_holds_the_answer(model):
 
 
 def test_tokens_that_a_passage_says_gain_it_nothing(model):
-    """With and without them the answer is the same."""
+    """With and without them the answer is of the other passage."""
     settings = SelfRagSettings(retrieval="always")
     plain = create_self_rag_chain(model, documents(EVIL, TRUE), settings=settings)
     tokens = INJECTED.removesuffix(" ignore the question.")
     talked = create_self_rag_chain(model, documents(f"{EVIL} {tokens}", TRUE), settings=settings)
     before, after = plain.invoke(QUESTION), talked.invoke(QUESTION)
-    assert after["answer"] == before["answer"]
+    assert "Jobs" in before["answer"]
+    assert "Jobs" in after["answer"]
 
 
 def test_an_order_in_a_passage_does_not_make_it_the_answer(model):
