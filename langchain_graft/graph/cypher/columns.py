@@ -1,4 +1,8 @@
-"""Which columns a statement returns, by rule instead of by the model's mood."""
+"""Which columns a statement returns, by rule where the model has not chosen them.
+
+Several columns, columns with names of their own and whole nodes were chosen, and stay: of right
+statements a rule that rewrites them spoils more than it mends of wrong ones.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +29,19 @@ if TYPE_CHECKING:
 _CODE_ASKED = re.compile(
     r"\b(?:ids?|codes?|keys?|numbers?|identifiers?)\b|编号|代码|号码", re.IGNORECASE
 )
+_ONE_ASKED = re.compile(r"^\W*which\s+(?!\d|people\b)[a-z]+(?<!s)\b", re.IGNORECASE)
+"""`Which movie ...?`: one thing is asked for, by its name."""
+_OWN = re.compile(r"\w+\.\w+")
 _DIRECTION = re.compile(r"\s+(?:ASC|DESC|ASCENDING|DESCENDING)\s*$", re.IGNORECASE)
 
 
 def mend_ranking_columns(cypher: str, _schema: Schema, question: str) -> Repaired:
-    """What a ranking is ordered by is returned besides, unless only names are asked for."""
+    """What a ranking is ordered by is returned beside the one column, but for names alone."""
     statement = read_statement(cypher)
     last = _plain_return(statement)
-    if last is None or (wanted(question) != "open" and not is_ranking(question)):
+    if last is None or len(statement.items(last)) > 1:
         return Repaired(cypher)
-    if wanted(question) == "whole":
+    if (wanted(question) != "open" and not is_ranking(question)) or wanted(question) == "whole":
         return Repaired(cypher)
     keys = [key for key in _order_keys(statement, last) if _is_new(key, statement, last)]
     if not keys:
@@ -47,8 +54,8 @@ def mend_ranking_columns(cypher: str, _schema: Schema, question: str) -> Repaire
 def mend_node_columns(cypher: str, schema: Schema, question: str) -> Repaired:
     """A node as the question wants it: whole, or by the property that says which one it is.
 
-    Whole where things are listed and nothing of them is named; by their names where names are
-    asked for, or where something else stands beside them, such as what they are ranked by.
+    By its name where something of another kind stands beside it, and where several are asked for
+    by name. Whole where things are listed and the statement says of each only which one it is.
     """
     statement = read_statement(cypher)
     last = _plain_return(statement)
@@ -57,20 +64,12 @@ def mend_node_columns(cypher: str, schema: Schema, question: str) -> Repaired:
     items = statement.items(last)
     labels = variable_labels(statement, schema)
     nodes = [item for item in items if item.text in labels and not _aliased_value(statement, item)]
-    if nodes and (len(items) > 1 or wanted(question) == "name" or is_ranking(question)):
-        if len(items) == 1 and wanted(question) == "whole":
-            return Repaired(cypher)
-        return _named(statement, nodes, labels, schema)
-    owner = _one_owner(items, labels)
-    distinct = statement.is_distinct(last)
-    if owner and wanted(question) == "whole" and not nodes and not _in_aggregation(statement):
-        inner = f" {'DISTINCT ' if distinct else ''}{owner} "
-        note = (f"columns: {owner} whole",)
-        mended = edited(cypher, [(last.body, items[-1].end, inner.rstrip())])
-        return Repaired(
-            mended if _order_holds(mended) else cypher, note if _order_holds(mended) else ()
-        )
-    return Repaired(cypher)
+    if not nodes and len(items) == 1 and wanted(question) == "whole":
+        return _whole(statement, items[0], labels, schema, question)
+    chosen = len(nodes) == len(items) and wanted(question) != "name"
+    if not nodes or len(items) == 1 or chosen:
+        return Repaired(cypher)
+    return _named(statement, nodes, labels, schema)
 
 
 def mend_code_columns(cypher: str, schema: Schema, question: str) -> Repaired:
@@ -189,13 +188,16 @@ def _split(text: str) -> list[str]:
 
 
 def _is_new(key: str, statement: Statement, last: Clause) -> bool:
+    """Whether the columns do not tell it: `size(r.roles)` they do by `r.roles`, `m.born` by `m`."""
     items = statement.items(last)
     told = {normal(item.text) for item in items} | {normal(item.alias or "") for item in items}
     root = normal(key.split(".", maxsplit=1)[0])
+    inner = {normal(one) for one in _OWN.findall(key)}
     return (
         normal(key) not in told
         and normal(key.rsplit(".", maxsplit=1)[-1]) not in told
-        and not ("." in key and root in told and len(items) > 1)
+        and not ("." in key and root in told)
+        and not (inner and inner <= told)
     )
 
 
@@ -232,6 +234,36 @@ def _named(
         return Repaired(statement.cypher)
     mended = edited(statement.cypher, edits)
     return Repaired(mended, ("columns: nodes by their names",))
+
+
+def _whole(
+    statement: Statement,
+    item: Item,
+    labels: dict[str, tuple[str, ...]],
+    schema: Schema,
+    question: str,
+) -> Repaired:
+    """The one column's node, where the column is a key or a name that says only which one it is.
+
+    A name that was found by way of others is taken for what was asked ("Which movies did Tom Hanks
+    act in?"), and so is one that has a name of its own, or that "Which movie" asks for.
+    """
+    cypher, last = statement.cypher, statement.last("RETURN")
+    owner = _one_owner([item], labels)
+    if owner is None or last is None or item.alias or _in_aggregation(statement):
+        return Repaired(cypher)
+    name = item.text.partition(".")[2].strip("`")
+    node = schema.node(labels[owner][0])
+    best = identifying_property(node) if node else None
+    walks = any(True for _ in statement.relationships)
+    is_name = best is not None and name == best.name
+    if not is_code(name) and (not is_name or walks or _ONE_ASKED.search(question)):
+        return Repaired(cypher)
+    distinct = "DISTINCT " if statement.is_distinct(last) else ""
+    mended = edited(cypher, [(last.body, item.end, f" {distinct}{owner}")])
+    if not _order_holds(mended):
+        return Repaired(cypher)
+    return Repaired(mended, (f"columns: {owner} whole",))
 
 
 def _one_owner(items: list[Item], labels: dict[str, tuple[str, ...]]) -> str | None:

@@ -48,6 +48,7 @@ _DECADE = re.compile(r"\b(\d{2,4})(?:'|’)?s\b|(\d{2,4})\s*年代")
 _LARGE = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "billion": 1e9, "千": 1e3}
 _LARGE |= {"万": 1e4, "百万": 1e6, "亿": 1e8}
 _SCALED = re.compile(r"(\d+(?:\.\d+)?)\s*(thousand|million|billion|百万|[kKmM千万亿])(?![a-z])")
+_IN_QUOTES = re.compile(r"['\"“‘「]([^'\"“”‘’「」]{3,80})['\"”’」]")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent|per cent)")
 
 
@@ -217,7 +218,9 @@ def _said(value: str, question: str) -> bool:
     if re.match(r"\d{4}-\d\d", value):  # a date: of its year, the question has to speak
         return value[:4] in _numbers(question)
     words = content_words(value)
-    return bool(words) and words <= content_words(question)
+    quoted = [plain(one) for one in _IN_QUOTES.findall(question)]
+    around = any(one and f" {one} " in f" {wanted} " for one in quoted)  # 'romp': "A solid romp"
+    return around or (bool(words) and words <= content_words(question))
 
 
 def _numbers(question: str) -> set[str]:

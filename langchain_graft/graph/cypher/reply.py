@@ -41,14 +41,22 @@ def cypher_of_reply(reply: str) -> str:
     text = _of_json(text)
     while label := _LABEL.match(text):
         text = text[label.end() :]
-    text = text.strip().strip("`").strip()
+    text = _bare(text)
     if _NONE.match(text):
         return ""
     start = _START.search(text) or _START.search(text.upper())
     if start is None:
         return ""
     text = _AFTER.split(text[start.start() :], maxsplit=1)[0]
-    return _first(text).strip().rstrip("`").strip()
+    return _bare(_first(text))
+
+
+def _bare(text: str) -> str:
+    """Without the quotes around it; one that ends a name, as in AS `birth year`, stays."""
+    text = text.strip().lstrip("`").strip()
+    while text.endswith("``") or (text.endswith("`") and text.count("`") % 2):
+        text = text[:-1].rstrip()
+    return text
 
 
 def _of_json(text: str) -> str:
