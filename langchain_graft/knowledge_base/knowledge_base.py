@@ -513,7 +513,7 @@ class KnowledgeBase:
         processes see by themselves. What serves already is given back as it is.
 
         Args:
-            adapter: One of `adapters`: `name@000003`, an alias, or the name alone.
+            adapter: One of `adapters`: `name@000003`, an alias, or a name for its newest version.
             gate: Compares the candidate with what serves, says what it found, and raises
                 `GateFailedError` if it should not serve; None: the release says "not checked".
             force: Make it serve although the gate fails.

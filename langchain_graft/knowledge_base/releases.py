@@ -7,10 +7,11 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft.errors import AdapterNotFoundError, ReleaseError
-from langchain_graft.finetune_bridge.adapters.ref import AdapterRef
+from langchain_graft.finetune_bridge.adapters.ref import BASE, AdapterRef, split_reference
+from langchain_graft.finetune_bridge.adapters.versions import versions
 from langchain_graft.knowledge_base.journal import Journal
 from langchain_graft.knowledge_base.lock import writing
-from langchain_graft.knowledge_base.manifest import JOURNAL, read_manifest
+from langchain_graft.knowledge_base.manifest import ADAPTERS, JOURNAL, read_manifest
 from langchain_graft.knowledge_base.promotion import Promotion
 from langchain_graft.knowledge_base.release import (
     NOT_CHECKED,
@@ -126,6 +127,10 @@ class Releases:
             )
 
     def _resolved(self, adapter: AdapterRef | str) -> AdapterRef:
+        """A name alone is its newest version: what it means elsewhere has been promoted."""
+        if isinstance(adapter, str) and adapter != BASE and "@" not in adapter:
+            home = self._folder / ADAPTERS / split_reference(adapter)[0]
+            adapter = [adapter, *(versions(home) if home.is_dir() else ())][-1]
         ref = adapter if isinstance(adapter, AdapterRef) else self._store.resolve(adapter)
         if ref is None:
             msg = "The base is no adapter to promote; `rollback` goes back to a release without one"

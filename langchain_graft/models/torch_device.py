@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from langchain_graft.errors import MissingExtraError
@@ -14,6 +15,9 @@ except ImportError as error:
 DTYPES = ("float32", "bfloat16", "float16")
 _BFLOAT16 = ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16")
 _counting = threading.Lock()
+logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(
+    lambda record: "gemm_4bit_forward" not in record.msg  # a faster way for 4 bits; nobody asked
+)
 
 
 def best_device() -> str:

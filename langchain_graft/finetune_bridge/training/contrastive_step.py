@@ -10,7 +10,7 @@ from langchain_graft.errors import MissingExtraError
 
 try:
     import torch
-    from torch.nn.functional import cross_entropy, normalize
+    from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 except ImportError as error:
     raise MissingExtraError("finetune") from error
 
@@ -81,6 +81,15 @@ class TrainableEmbedder:
         """Vectors of texts as they are now, `float32[texts, dimension]`."""
         parts = self._parts(texts, prompt_name)
         return _assembled(len(texts), parts, [self._forward(part, 0) for part in parts])
+
+    def base_vectors(self, texts: Sequence[str], *, prompt_name: str) -> torch.Tensor:
+        """Vectors of texts as they were before anything was trained, `float32[texts, dimension]`.
+
+        The network is PEFT's, whose adapter is left out for it.
+        """
+        network: Any = self._model[0].model
+        with network.disable_adapter():
+            return self.vectors(texts, prompt_name=prompt_name)
 
     def backward(
         self,
@@ -186,6 +195,11 @@ def contrastive_loss(
             scores = scores.index_put((asked, found), scores.new_tensor(-torch.inf))
         losses.append(cross_entropy(scores, own))
     return torch.stack(losses).mean()
+
+
+def drift(vectors: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
+    """How far vectors are from the base's of the same texts: the mean of 1 - cosine."""
+    return (1 - cosine_similarity(vectors, base, dim=1)).mean()
 
 
 def _shared_out(order: torch.Tensor, lengths: torch.Tensor, most: int) -> Iterator[torch.Tensor]:

@@ -12,7 +12,7 @@ from langchain_graft.finetune_bridge.training.contrastive_batches import (
     batch_places,
     make_batch,
 )
-from langchain_graft.finetune_bridge.training.contrastive_step import contrastive_loss
+from langchain_graft.finetune_bridge.training.contrastive_step import contrastive_loss, drift
 from langchain_graft.finetune_bridge.training.known_vectors import known_of
 from langchain_graft.finetune_bridge.training.ranked_passages import ndcg_at_10
 
@@ -22,8 +22,9 @@ except ImportError as error:
     raise MissingExtraError("finetune") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from langchain_graft.finetune_bridge.training.contrastive_batches import ContrastiveBatch
     from langchain_graft.finetune_bridge.training.contrastive_step import TrainableEmbedder
     from langchain_graft.finetune_bridge.training.rows import EmbeddingRow
     from langchain_graft.finetune_bridge.training.settings import EmbeddingSettings
@@ -65,6 +66,22 @@ class FixedPassages:
         return self._vectors[[self._places[text] for text in texts]]
 
 
+class BaseVectors:
+    """The base's vectors of texts that are trained on, each computed once, when it is needed."""
+
+    def __init__(self, model: TrainableEmbedder) -> None:
+        self._model = model
+        self._found: dict[tuple[str, str], torch.Tensor] = {}
+
+    def of(self, texts: Sequence[str], *, prompt_name: str) -> torch.Tensor:
+        """Their vectors, `float32[texts, dimension]`."""
+        new = [text for text in texts if (prompt_name, text) not in self._found]
+        if new:
+            vectors = self._model.base_vectors(new, prompt_name=prompt_name)
+            self._found |= dict(zip(((prompt_name, text) for text in new), vectors, strict=True))
+        return torch.stack([self._found[prompt_name, text] for text in texts])
+
+
 @dataclass
 class ContrastiveTask:
     """To find each query's passage among a batch's; a `TrainingTask`."""
@@ -77,6 +94,7 @@ class ContrastiveTask:
 
     def __post_init__(self) -> None:
         self._answers = answers_of([*self.learned, *self.held])
+        self._base = BaseVectors(self.model)
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """See `TrainingTask`."""
@@ -99,16 +117,38 @@ class ContrastiveTask:
         )
         return self.model.backward(
             batch,
-            partial(contrastive_loss, batch=batch, scale=settings.scale, sizes=settings.matryoshka),
+            self._loss_of(batch),
             seed=seed,
             passages=None if self.fixed is None else self.fixed.of(batch.passages),
         )
+
+    def _loss_of(
+        self, batch: ContrastiveBatch
+    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """The contrastive loss, and how far the vectors that are trained went from the base's."""
+        settings = self.settings
+        loss_of = partial(
+            contrastive_loss, batch=batch, scale=settings.scale, sizes=settings.matryoshka
+        )
+        if not settings.keep:
+            return loss_of
+        asked = self._base.of(batch.queries, prompt_name="query")
+        found = None if self.fixed else self._base.of(batch.passages, prompt_name="document")
+
+        def with_drift(queries: torch.Tensor, passages: torch.Tensor) -> torch.Tensor:
+            moved = drift(queries, asked)
+            if found is not None:
+                moved = moved + drift(passages, found)
+            return loss_of(queries, passages) + settings.keep * moved
+
+        return with_drift
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """See `TrainingTask`."""
         judged = self.held[:: -(-len(self.held) // _JUDGED)]
-        batch = make_batch(judged, self._answers, negatives=self.settings.negatives)
+        pool = () if self.fixed is None else self.fixed.pool
+        batch = make_batch(judged, self._answers, negatives=self.settings.negatives, pool=pool)
         queries = self.model.vectors(batch.queries, prompt_name="query")
         if self.fixed is None:
             passages = self.model.vectors(batch.passages, prompt_name="document")

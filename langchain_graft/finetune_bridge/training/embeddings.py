@@ -25,6 +25,7 @@ from langchain_graft.finetune_bridge.training.loop import TrainingLoop, draws_an
 from langchain_graft.finetune_bridge.training.query_map import train_query_map
 from langchain_graft.finetune_bridge.training.rows import digest_of_rows
 from langchain_graft.finetune_bridge.training.run import open_run
+from langchain_graft.finetune_bridge.training.strength import FEWEST_TO_CHOOSE_BY, strongest_use
 from langchain_graft.models.embeddings import load_embeddings
 from langchain_graft.models.torch_device import best_device, choose_dtype
 
@@ -130,8 +131,12 @@ def _train_lora(
     refuse_what_is_hopeless(findings, folder=settings.out)
     loop = TrainingLoop(settings, run, tell, task, findings=findings)
     loop.train()
-    run.write_adapter(partial(_save, network, settings))
-    report = loop.report(time.monotonic() - started)
+    strength = settings.strength or 1.0
+    measured: Mapping[str, float] = {}
+    if settings.strength is None and len(held) >= FEWEST_TO_CHOOSE_BY:
+        strength, measured = strongest_use(network, task.evaluate)
+    run.write_adapter(partial(_save, network, settings, strength))
+    report = loop.report(time.monotonic() - started, **measured, strength=strength)
     manifest = AdapterManifest(
         kind="embeddings",
         base=settings.base,
@@ -214,8 +219,10 @@ def _sides(
     }
 
 
-def _save(network: Any, settings: EmbeddingSettings, folder: Path) -> None:
-    network.peft_config["default"].base_model_name_or_path = settings.base
+def _save(network: Any, settings: EmbeddingSettings, strength: float, folder: Path) -> None:
+    config = network.peft_config["default"]
+    config.base_model_name_or_path = settings.base
+    config.lora_alpha = settings.lora.alpha * strength
     network.save_pretrained(folder, save_embedding_layers=False)
 
 

@@ -70,8 +70,10 @@ def spread_tensors(model: Any, *, device: str) -> None:
         device: Where it goes.
 
     Raises:
-        ValueError: The launcher asks for another stage, or DeepSpeed is not installed.
+        ValueError: The launcher asks for another stage or for offloading, or DeepSpeed is not
+            installed.
     """
+    _check_deepspeed()
     try:
         import deepspeed  # noqa: PLC0415 (no extra brings it)
         from deepspeed.runtime.zero.parameter_offload import DeepSpeedZeRoOffload  # noqa: PLC0415
@@ -79,11 +81,21 @@ def spread_tensors(model: Any, *, device: str) -> None:
     except ImportError as error:
         msg = "DeepSpeed is not installed: pip install deepspeed, or launch it with fsdp2.yaml"
         raise ValueError(msg) from error
-    stage = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
-    if stage != _ZERO:
-        msg = f"zero_stage is {stage!r}, expected {_ZERO} as in training/accelerate/zero3.yaml"
-        raise ValueError(msg)
     deepspeed.init_distributed("nccl" if device.startswith("cuda") else "gloo")
     settings = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}}
     model.requires_grad_(False)  # noqa: FBT003 (torch's signature)
     DeepSpeedZeRoOffload(model, timers=NoopTimer(), ds_config=settings, zenflow=False)
+
+
+def _check_deepspeed() -> None:
+    """What `accelerate launch` tells by environment variables."""
+    stage = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
+    parts = ("PARAM", "OPTIMIZER")
+    told = [os.environ.get(f"ACCELERATE_DEEPSPEED_OFFLOAD_{part}_DEVICE") for part in parts]
+    offloaded = [device for device in told if device not in (None, "", "none")]
+    if stage != _ZERO or offloaded:
+        msg = (
+            f"zero_stage is {stage!r}, with offloading to {offloaded!r}; expected {_ZERO} and no "
+            "offloading, as in finetune_bridge/training/accelerate/zero3.yaml"
+        )
+        raise ValueError(msg)

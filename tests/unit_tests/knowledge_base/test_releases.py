@@ -414,3 +414,11 @@ def test_searches_during_promotions_meet_one_release_each(kb):
     assert len(scores) > 50
     assert min(scores) > 0.999
     reader.close()
+
+
+def test_a_name_alone_is_its_newest_version(kb):
+    for version in ("000001", "000002"):
+        (kb.folder / "adapters" / "near" / version).mkdir(parents=True)
+    assert kb.promote("near").embeddings_adapter == "near@000002"
+    assert kb.rollback().embeddings_adapter is None
+    assert kb.promote("near").embeddings_adapter == "near@000002"

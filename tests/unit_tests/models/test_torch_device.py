@@ -1,5 +1,6 @@
 """Threads and numbers of torch, without a change for anybody else."""
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -67,3 +68,10 @@ def test_numbers_by_name():
     assert choose_dtype(None, "cpu") in (torch.float32, torch.bfloat16)
     with pytest.raises(ValueError, match="not 'int8'"):
         choose_dtype("int8", "cpu")
+
+
+def test_nobody_hears_of_kernels_that_nobody_asked_for(caplog):
+    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    logger.warning("Failed to load CPU gemm_4bit_forward from kernels-community: %s", "no kernels")
+    logger.warning("Something else")
+    assert [record.getMessage() for record in caplog.records] == ["Something else"]

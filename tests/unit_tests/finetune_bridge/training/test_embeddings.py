@@ -25,20 +25,24 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 from langchain_graft.errors import TrainingError
 from langchain_graft.finetune_bridge import AdapterEmbeddings, AdapterStore
 from langchain_graft.finetune_bridge.serving.shelf import tokenizer_digest
+from langchain_graft.finetune_bridge.training import embeddings
 from langchain_graft.finetune_bridge.training.contrastive_batches import (
     answers_of,
     batch_places,
+    learned_and_held,
     make_batch,
 )
 from langchain_graft.finetune_bridge.training.contrastive_step import (
     StepSizes,
     TrainableEmbedder,
     contrastive_loss,
+    drift,
 )
 from langchain_graft.finetune_bridge.training.embeddings import train_embeddings
 from langchain_graft.finetune_bridge.training.ranked_passages import ndcg_at_10
 from langchain_graft.finetune_bridge.training.rows import EmbeddingRow
 from langchain_graft.finetune_bridge.training.settings import EmbeddingSettings, LoraSettings
+from langchain_graft.finetune_bridge.training.strength import STRENGTHS
 from langchain_graft.models import SentenceEmbeddings
 
 WORDS = ["[PAD]", "[UNK]", *(f"w{n}" for n in range(60))]
@@ -207,6 +211,57 @@ def test_only_queries_change(folder, rows, settings, tmp_path):
     served = AdapterEmbeddings(base, store, adapter=str(ref))
     assert served.embed_documents(["w7 w9"]) == base.embed_documents(["w7 w9"])
     assert served.embed_query("w7 w9") != base.embed_query("w7 w9")
+
+
+def test_held_out_queries_choose_among_all_passages_where_those_are_fixed(folder, rows, settings):
+    done = train_embeddings(replace(settings, side="query", max_steps=1), rows)
+    base = SentenceEmbeddings(folder, device="cpu", dtype="float32")
+    _, held = learned_and_held(rows, settings)
+    batch = make_batch(held, answers_of(rows), negatives=0, pool=[row.positive for row in rows])
+    vectors = [base.embed_queries(batch.queries), base.embed_documents(batch.passages)]
+    expected = ndcg_at_10(*map(np.array, vectors), batch)
+    assert done.report.metrics["base_ndcg_at_10"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("side", ["query", "both"])
+def test_vectors_are_kept_near_the_base(folder, rows, settings, tmp_path, side):
+    base = SentenceEmbeddings(folder, device="cpu", dtype="float32")
+    texts = ["w3 w55 w8", "w41"]
+    near = {}
+    for keep in (0.0, 100.0):
+        out = str(tmp_path / f"{keep}")
+        changed = replace(settings, side=side, keep=keep, strength=1.0, out=out)
+        done = train_embeddings(changed, rows)
+        store = AdapterStore(tmp_path / f"adapters {keep}")
+        ref = store.register(done.folder, "legal", manifest=done.manifest)
+        served = AdapterEmbeddings(base, store, adapter=str(ref))
+        both = np.array([served.embed_queries(texts), base.embed_queries(texts)])
+        near[keep] = float((both[0] * both[1]).sum(axis=1).min())
+        assert len(losses(changed)) == 18
+    assert near[0.0] < 0.9
+    assert near[100.0] > 0.99
+
+
+def test_what_is_learned_is_served_by_its_strength(rows, settings, tmp_path):
+    half = replace(settings, strength=0.5, out=str(tmp_path / "half"))
+    done = train_embeddings(half, rows)
+    assert json.loads((done.folder / "adapter_config.json").read_text())["lora_alpha"] == 4
+    assert done.report.metrics["strength"] == 0.5
+
+
+def test_many_held_out_rows_choose_the_strength(rows, settings, tmp_path, monkeypatch):
+    few = train_embeddings(settings, rows).report.metrics
+    monkeypatch.setattr(embeddings, "FEWEST_TO_CHOOSE_BY", 5)
+    many = train_embeddings(replace(settings, out=str(tmp_path / "many")), rows).report.metrics
+    assert few["strength"] == 1
+    assert many["strength"] in STRENGTHS
+    assert many["ndcg_at_10"] >= few["ndcg_at_10"]
+
+
+def test_drift_written_out():
+    vectors = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
+    base = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    assert drift(vectors, base).item() == pytest.approx((0 + 0.2) / 2)
 
 
 def test_a_query_map_is_learned_over_any_embedder(folder, rows, settings, tmp_path):
