@@ -32,6 +32,8 @@ COMMANDS = {
     "promote": "make an adapter part of what serves",
     "rollback": "make the former release serve again",
     "graph": "what a graph holds, copy it, draw it",
+    "serve": "answer over OpenAI's HTTP API, for any chat client",
+    "mcp": "answer as tools of the Model Context Protocol, for any agent",
     "neo4j": "run a Neo4j on this machine, without Docker or Java",
     "models": "list, download and verify the local models",
 }

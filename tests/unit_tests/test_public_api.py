@@ -26,6 +26,7 @@ PACKAGES = [
             "knowledge_base",
             "models",
             "retrievers",
+            "server",
         )
     ),
 ]
