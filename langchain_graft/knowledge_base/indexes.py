@@ -223,7 +223,8 @@ def _is_ours(folder: Path) -> bool:
     """Whether all that lies in a folder can be written; what is not there can be made."""
     if not folder.is_dir():
         return True
-    return all(os.access(path, os.W_OK) for path in (folder, *folder.iterdir()))
+    there = (folder, *folder.iterdir())
+    return all(os.access(path, os.W_OK) or not path.exists() for path in there)
 
 
 def _drop_and_check(indexes: Indexes, kept: set[str]) -> None:

@@ -6,7 +6,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from langchain_graft.knowledge_base.indexes import Indexes, Kind, StaleIndexError
+from langchain_graft.errors import GraftError
+from langchain_graft.knowledge_base.indexes import Indexes, Kind
 from langchain_graft.knowledge_base.manifest import NAME, generation_folder, read_manifest
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from langchain_graft.knowledge_base.manifest import Manifest
     from langchain_graft.retrievers.filters import Filter
     from langchain_graft.retrievers.query import Query
-
-_ATTEMPTS = 3
 
 
 class _Opened:
@@ -77,17 +76,16 @@ class LiveIndexes:
 
     def _newest(self, kind: Kind | None) -> _Opened:
         """The current generation; it may be replaced and removed while it is being opened."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        while True:
             opened = self._named_now()
             try:
                 if opened.indexes and kind:
                     opened.indexes.open(kind)
-            except StaleIndexError:
-                if attempt == _ATTEMPTS:
+            except GraftError:
+                if opened is self._named_now():
                     raise
                 continue
-            break
-        return opened
+            return opened
 
     def _named_now(self) -> _Opened:
         """The generation that `kb.json` names."""

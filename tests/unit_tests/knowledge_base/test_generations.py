@@ -1,5 +1,6 @@
 """What readers see while generations come and go, and a generation that was damaged."""
 
+import os
 import shutil
 import threading
 
@@ -37,6 +38,36 @@ def test_a_reader_sees_a_new_generation_by_itself(kb, kind):
     kb.ingest_documents(rows("apple pie"))
     texts = {document.page_content for document in retriever.invoke("apple")}
     assert texts == {"apple", "apple pie"}
+    reader.close()
+
+
+@pytest.mark.parametrize("attempts", [1, 5])
+def test_a_generation_may_be_removed_while_it_is_being_opened(kb, monkeypatch, attempts):
+    """Two newer ones are published each time it looks whether the files are its own."""
+    kb.ingest_documents(rows("apple 0"))
+    reader = KnowledgeBase.open(kb.folder, embeddings=HashEmbeddings())
+    access, published = os.access, []
+
+    def publish_meanwhile(path, mode):
+        is_read = path.name == "chroma" and path.parent.suffix != ".building"
+        if is_read and len(published) < 2 * attempts:
+            for _ in range(2):
+                published.append(path)
+                kb.ingest_documents(rows(f"apple {len(published)}"), root="r")
+        return access(path, mode)
+
+    monkeypatch.setattr(indexes.os, "access", publish_meanwhile)
+    last = f"apple {2 * attempts}"
+    assert last in found(reader, last, "vector")
+    reader.close()
+
+
+def test_what_can_not_be_opened_is_told_while_nothing_new_is_published(kb, monkeypatch):
+    kb.ingest_documents(rows("apple"))
+    reader = KnowledgeBase.open(kb.folder, embeddings=HashEmbeddings())
+    monkeypatch.setattr(indexes.os, "access", lambda *_: False)
+    with pytest.raises(KnowledgeBaseError, match="Chroma has to write there"):
+        found(reader, "apple", "vector")
     reader.close()
 
 
