@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.documents import Document
 from langchain_core.output_parsers import StrOutputParser
 
+from langchain_graft.durable import write_durably
 from langchain_graft.errors import MissingExtraError
 from langchain_graft.graph.prompts import COMMUNITY_PROMPT
 from langchain_graft.graph.triples import triple_text
@@ -133,14 +134,15 @@ def create_community_summaries(  # noqa: PLR0913 (each is a bound of its own)
         _logger.warning("Summed up are the first %d relationships only", len(graph.relationships))
     names = {node.id: node.name for node in graph.nodes}
     communities = find_communities(graph)[:most]
-    kept = {one.metadata["digest"]: one for one in read_community_summaries(path)}
+    kept = _by_digest(read_community_summaries(path))
     made: list[Document] = []
     for number, community in enumerate(communities, 1):
         summary = kept.get(community.digest)
         if summary is None:
             reply = ask.invoke({"facts": _facts(community, names, most_tokens)})
             summary = _document(community, names, reply)
-            kept[community.digest] = summary
+            meanwhile = read_community_summaries(path)  # what other runs have asked for
+            kept = {**_by_digest(meanwhile), **kept, community.digest: summary}
             _write(path, list(kept.values()))
         made.append(summary)
         if on_progress:
@@ -229,6 +231,10 @@ def _document(community: Community, names: dict[str, str], reply: str) -> Docume
     )
 
 
+def _by_digest(summaries: Sequence[Document]) -> dict[str, Document]:
+    return {one.metadata["digest"]: one for one in summaries}
+
+
 def _write(path: Path | str | None, summaries: Sequence[Document]) -> None:
     """Replace the file at once: what is read is the old or the new one."""
     if path is None:
@@ -238,6 +244,4 @@ def _write(path: Path | str | None, summaries: Sequence[Document]) -> None:
         for one in summaries
     ]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    new = Path(f"{path}.new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    write_durably(Path(path), text.encode())

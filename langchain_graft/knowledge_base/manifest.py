@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_graft import __version__
+from langchain_graft.durable import write_durably
 from langchain_graft.errors import FormatVersionError, KnowledgeBaseError, NotAKnowledgeBaseError
-from langchain_graft.finetune_bridge.adapters.durable import write_durably
 from langchain_graft.knowledge_base.settings import IngestSettings
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from langchain_graft.durable import sync_folder, write_durably
 from langchain_graft.errors import ReleaseError
-from langchain_graft.finetune_bridge.adapters.durable import sync_folder, write_durably
 from langchain_graft.knowledge_base.lock import writes
 from langchain_graft.knowledge_base.manifest import read_manifest
 

@@ -10,8 +10,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from langchain_graft.durable import write_durably
 from langchain_graft.errors import KnowledgeBaseError
-from langchain_graft.finetune_bridge.adapters.durable import write_durably
 from langchain_graft.retrievers.weakness import Weakness
 
 if TYPE_CHECKING:

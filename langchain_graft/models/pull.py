@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from langchain_graft.durable import write_durably
 from langchain_graft.errors import ChecksumError, DownloadError, MissingExtraError
 from langchain_graft.models.cache_folder import cache_folder, pull_lock
 from langchain_graft.models.catalogue import (
@@ -158,9 +159,7 @@ class _Checked:
         return known if isinstance(known, dict) else {}
 
     def _write(self, known: dict[str, list[object]]) -> None:
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        temporary.replace(self._path)
+        write_durably(self._path, json.dumps(known, indent=1).encode())
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from langchain_graft.durable import write_durably
 from langchain_graft.errors import AdapterError
-from langchain_graft.finetune_bridge.adapters.durable import write_durably
 from langchain_graft.finetune_bridge.adapters.ref import CURRENT, is_number
 from langchain_graft.finetune_bridge.adapters.strict_json import parse_json
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from langchain_graft.finetune_bridge.adapters.durable import write_durably
+from langchain_graft.durable import write_durably
 from langchain_graft.finetune_bridge.adapters.folder import CONFIG, MANIFEST, WEIGHTS, copy_file
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langchain_graft.durable import sync_folder
 from langchain_graft.errors import (
     AdapterError,
     AdapterInUseError,
@@ -18,7 +19,6 @@ from langchain_graft.errors import (
 )
 from langchain_graft.finetune_bridge.adapters.aliases import read_aliases
 from langchain_graft.finetune_bridge.adapters.copying import copy_checked
-from langchain_graft.finetune_bridge.adapters.durable import sync_folder
 from langchain_graft.finetune_bridge.adapters.folder import (
     CONFIG,
     MANIFEST,

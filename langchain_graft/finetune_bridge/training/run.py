@@ -20,8 +20,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from langchain_graft.durable import sync_folder, write_durably
 from langchain_graft.errors import MissingExtraError, TrainingError
-from langchain_graft.finetune_bridge.adapters.durable import sync_folder, write_durably
 from langchain_graft.finetune_bridge.adapters.manifest import AdapterManifest
 from langchain_graft.finetune_bridge.training.loss_curve import draw_losses
 from langchain_graft.finetune_bridge.training.settings import settings_from_json

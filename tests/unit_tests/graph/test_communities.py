@@ -1,6 +1,7 @@
 """Communities of a small graph, and their summaries."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from langchain_core.documents import Document
@@ -88,6 +89,37 @@ def test_what_was_stopped_goes_on(store, tmp_path):
     assert [one.page_content for one in read_community_summaries(path)] == ["One."]
     made = create_community_summaries(store, ScriptedChatModel(script=["Two."]), path=path)
     assert sorted(one.page_content for one in made) == ["One.", "Two."]
+
+
+def test_runs_at_once_share_what_each_has_asked(store, tmp_path):
+    """While one waits for its first summary, another makes all of them."""
+    path, other = tmp_path / "communities.jsonl", ScriptedChatModel(script=["One.", "Two."])
+
+    def reply(_):
+        create_community_summaries(store, other, path=path)
+        return "One, again."
+
+    model = ScriptedChatModel(reply=reply)
+    made = create_community_summaries(store, model, path=path)
+    assert (len(model.asked), len(other.asked)) == (1, 2)
+    assert [one.page_content for one in made] == ["One, again.", "Two."]
+    assert read_community_summaries(path) == made
+
+
+def test_any_number_of_runs_write_the_file_at_once(store, tmp_path):
+    path = tmp_path / "communities.jsonl"
+
+    def run(_):
+        return create_community_summaries(
+            store, ScriptedChatModel(reply=lambda _: "Said."), path=path
+        )
+
+    for _ in range(5):
+        path.unlink(missing_ok=True)
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(run, range(8)))
+        assert all(one == made[0] for one in made)
+        assert read_community_summaries(path) == made[0]
 
 
 def test_a_graph_that_changed_costs_what_is_new(store, tmp_path):
