@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TRAINING = "training"
 """The folder of a knowledge base with replies and runs."""
 _BATCH = 32
+_AT_ONCE = 8
 _LONGEST_QUESTION = 300
 _FEWEST_SIGNS = 20
 """A shorter passage has nothing to be asked about."""
@@ -43,6 +44,11 @@ _NEGATIVES = 4
 _DEPTH = 50
 _MARGIN = 0.95
 _LABEL = re.compile(r"^\s*(?:question|问题|q)\s*[:：]\s*|^\s*\d+[.)]\s+", re.IGNORECASE)
+_POINTS = re.compile(
+    r"\bth(?:e|is|at)\s+(?:\w+\s+)?(?:passage|text|excerpt)\b|[本该原]文(?!化)|文[中章]|这[篇段]|段落",
+    re.IGNORECASE,
+)
+"""A question that points at a text is of no use to somebody who has not seen it."""
 _SPACE = re.compile(r"\s+")
 
 
@@ -103,7 +109,9 @@ def generate_rows(  # noqa: PLR0913 (who asks, what of, what is kept)
     rows, dropped = [], Counter[str]()
     for start in range(0, len(chunks), _BATCH):
         batch = chunks[start : start + _BATCH]
-        said = chain.batch([{"passage": _passage(one)} for one in batch], {"max_concurrency": 2})
+        said = chain.batch(
+            [{"passage": _passage(one)} for one in batch], {"max_concurrency": _AT_ONCE}
+        )
         asked = [
             (one, question)
             for one, reply in zip(batch, said, strict=True)
@@ -275,7 +283,7 @@ def _question(reply: str) -> str:
     line = next((one for one in reply.splitlines() if one.strip()), "")
     line = _LABEL.sub("", line).strip().strip("\"'“”「」*").strip()
     is_asked = line.endswith(("?", "？")) and len(line) <= _LONGEST_QUESTION
-    return line if is_asked else ""
+    return line if is_asked and not _POINTS.search(line) else ""
 
 
 def _normal(text: str) -> str:

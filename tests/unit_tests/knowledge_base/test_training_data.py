@@ -71,6 +71,31 @@ def test_one_that_finds_another_passage_is_dropped(kb, monkeypatch):
     assert made.dropped == {"not found again": 1}
 
 
+@pytest.mark.parametrize(
+    ("question", "is_kept"),
+    [
+        ("What does the passage say of Apple?", False),
+        ("Who founded Apple, according to this short text?", False),
+        ("这篇文章讲什么？", False),
+        ("文中提到的苹果公司是谁创立的？", False),
+        ("Who wrote texts in Apple's garage?", True),
+        ("苹果公司的文化是什么？", True),
+    ],
+)
+def test_one_that_points_at_the_passage_is_none(kb, question, is_kept):
+    """Who asks has not seen it."""
+    kb.ingest_documents(
+        [
+            Document(
+                "苹果公司的文化，写在很多很多的文件里，人人都能看到。", metadata={"source": "zh"}
+            )
+        ]
+    )
+    made = generate_rows(kb, ScriptedChatModel(reply=lambda _: question), k=9)
+    assert bool(made.rows) is is_kept
+    assert ("no question" in made.dropped) is not is_kept
+
+
 def test_one_that_is_asked_twice_counts_once(kb, monkeypatch):
     kb.ingest_documents([Document(PASSAGES["apple"] + " Once.", metadata={"source": "again"})])
     made = generate_rows(kb, ScriptedChatModel(reply=reply), k=5)
@@ -99,16 +124,17 @@ def _stopping():
 
 
 def test_what_is_killed_goes_on(kb):
+    words = [f"Word{n} stands for number {n}." for n in range(20)]
     kb.ingest_documents(
-        [Document(f"Word{n} stands for number {n}.", metadata={"source": str(n)}) for n in range(9)]
+        [Document(text, metadata={"source": str(n)}) for n, text in enumerate(words)]
     )
     killed = Path(__file__).with_name("killed_rows.py")
-    done = subprocess.run([sys.executable, killed, kb.folder, "6"], check=False)
+    done = subprocess.run([sys.executable, killed, kb.folder, "15"], check=False)
     assert done.returncode == -signal.SIGKILL
     model = ScriptedChatModel(reply=lambda prompt: prompt.split("\n")[-3].split(" ")[0] + "?")
     rows = generate_rows(kb, model).rows
-    assert len(model.asked) <= 12 - 5  # two were asked at once when it was killed
-    assert {row.group for row in rows} >= {str(n) for n in range(9)}
+    assert len(model.asked) <= 23 - 15 + 8  # eight were asked at once when it was killed
+    assert {row.group for row in rows} >= {str(n) for n in range(20)}
     assert len(distinct_rows(rows)) == len(rows)
     again = ScriptedChatModel(reply=lambda prompt: "")
     assert generate_rows(kb, again).rows == rows
