@@ -27,12 +27,14 @@ __all__ = [
     "Spoke",
     "Updated",
     "Waiting",
+    "aopen_sqlite_saver",
     "astream_events",
     "create_chain_tool",
     "create_group_chat",
     "create_retrieval_tool",
     "create_retrieve_chat",
     "create_retrieving_agent",
+    "open_sqlite_saver",
     "stream_events",
 ]
 
@@ -84,6 +86,10 @@ if TYPE_CHECKING:
     from langchain_graft.agents.retrieve_state import (
         RetrieveOutput,
     )
+    from langchain_graft.agents.sqlite_saver import (
+        aopen_sqlite_saver,
+        open_sqlite_saver,
+    )
     from langchain_graft.agents.tools import (
         create_chain_tool,
         create_retrieval_tool,
@@ -114,12 +120,14 @@ else:
             "Spoke": "events",
             "Updated": "events",
             "Waiting": "events",
+            "aopen_sqlite_saver": "sqlite_saver",
             "astream_events": "events",
             "create_chain_tool": "tools",
             "create_group_chat": "group_chat",
             "create_retrieval_tool": "tools",
             "create_retrieve_chat": "retrieve_chat",
             "create_retrieving_agent": "group_agent",
+            "open_sqlite_saver": "sqlite_saver",
             "stream_events": "events",
         },
     )

@@ -69,7 +69,7 @@ def create_retrieve_chat(
         model: Any chat model.
         retriever: Any LangChain retriever, or a function that makes one from the config.
         config: Settings; or AutoGen's `retrieve_config`, unchanged.
-        checkpointer: Where conversations are kept, such as a `SqliteSaver`; None: nowhere.
+        checkpointer: Where conversations are kept, such as `open_sqlite_saver(path)`; None: nowhere.
         executor: What runs the code of task "code", in a place of its own.
         tools: What the assistant may call; the proxy runs them.
 
