@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
 _AROUND = re.compile(r"^[\s*_`\"'“”#>.:-]+|[\s*_`\"'“”.!:-]+$")
+_REQUEST = re.compile(rf"[\s*_`#>]*{UPDATE_CONTEXT}[*_`]*[.!](?:\s|$)")
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 _TOOL_WORDS = re.compile(r"</?(?:tool_call|tools|tool_response|function_call|function)\b[^>\n]*>")
 _MOST_LAYERS = 8
@@ -31,9 +32,11 @@ def update_context() -> str:
 
 
 def asks_for_update(reply: BaseMessage, *, refusing: bool) -> bool:
-    """Whether a reply asks for other documents: by a call of the tool, or by its first line.
+    """Whether a reply asks for other documents: by a call of the tool, or by how it begins.
 
-    A mention of the words anywhere else says nothing, and what stands in documents is not read.
+    The words are its first line, or, as they were told to the model, its first sentence: models
+    like to say why. A mention of them anywhere else says nothing, and what stands in documents is
+    not read.
 
     Args:
         reply: Of the assistant.
@@ -45,7 +48,8 @@ def asks_for_update(reply: BaseMessage, *, refusing: bool) -> bool:
         return True
     text = _THOUGHT.sub("", str(reply.text)).strip()
     line = text.split("\n", 1)[0] if text else ""
-    return is_update_line(line) or (refusing and bool(text) and is_refusal(text))
+    asks = is_update_line(line) or bool(_REQUEST.match(line))
+    return asks or (refusing and bool(text) and is_refusal(text))
 
 
 def is_update_line(line: str) -> bool:
@@ -101,6 +105,8 @@ class ReplyReader:
 def _may_become_update(text: str) -> bool:
     line, end, _ = text.lstrip().partition("\n")
     bare = " ".join(_AROUND.sub("", line).split()).upper()
+    if _REQUEST.match(line):
+        return True
     if end:
         return bare == UPDATE_CONTEXT
     return UPDATE_CONTEXT.startswith(bare)

@@ -280,6 +280,13 @@ async def test_a_reader_never_sees_the_request_for_documents(make_retriever):
     assert "".join(pieces).startswith("Update")
 
 
+def test_a_request_that_says_why_is_one_and_no_reader_sees_it(make_retriever):
+    chat = chat_of(["UPDATE CONTEXT. The sources do not name person 7.", ANSWER], make_retriever())
+    events = list(stream_events(chat, QUESTION))
+    assert "".join(event.text for event in events if isinstance(event, Piece)) == ANSWER
+    assert [event.how for event in events if isinstance(event, Updated)] == ["next"]
+
+
 class WaitingChatModel(ScriptedChatModel):
     """Lets others work between two pieces, as models do that compute."""
 
