@@ -8,6 +8,7 @@ __all__ = [
     "RETRIEVE_CODE_PROMPT",
     "RETRIEVE_DEFAULT_PROMPT",
     "RETRIEVE_QA_PROMPT",
+    "AG2Memory",
     "Acted",
     "Answered",
     "Asked",
@@ -29,6 +30,7 @@ __all__ = [
     "Waiting",
     "aopen_sqlite_saver",
     "astream_events",
+    "create_ag2_tool",
     "create_chain_tool",
     "create_group_chat",
     "create_retrieval_tool",
@@ -39,6 +41,10 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from langchain_graft.agents.ag2 import (
+        AG2Memory,
+        create_ag2_tool,
+    )
     from langchain_graft.agents.code_executor import (
         CodeBlock,
         CodeExecutor,
@@ -101,6 +107,7 @@ else:
             "RETRIEVE_CODE_PROMPT": "prompts",
             "RETRIEVE_DEFAULT_PROMPT": "prompts",
             "RETRIEVE_QA_PROMPT": "prompts",
+            "AG2Memory": "ag2",
             "Acted": "events",
             "Answered": "events",
             "Asked": "events",
@@ -122,6 +129,7 @@ else:
             "Waiting": "events",
             "aopen_sqlite_saver": "sqlite_saver",
             "astream_events": "events",
+            "create_ag2_tool": "ag2",
             "create_chain_tool": "tools",
             "create_group_chat": "group_chat",
             "create_retrieval_tool": "tools",

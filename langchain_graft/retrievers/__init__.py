@@ -18,6 +18,7 @@ __all__ = [
     "FusionRetriever",
     "IndexRetriever",
     "ListwiseReranker",
+    "LlamaIndexRetriever",
     "MMRReranker",
     "MetadataField",
     "ParentRetriever",
@@ -30,6 +31,7 @@ __all__ = [
     "acreate_summaries",
     "create_decomposition_rewriter",
     "create_hyde_rewriter",
+    "create_llama_index_retriever",
     "create_multi_query_rewriter",
     "create_rephrase_rewriter",
     "create_step_back_rewriter",
@@ -49,6 +51,10 @@ if TYPE_CHECKING:
     from langchain_graft.retrievers.fusion import Contribution, reciprocal_rank_fusion
     from langchain_graft.retrievers.fusion_retriever import FusionRetriever
     from langchain_graft.retrievers.index import IndexRetriever
+    from langchain_graft.retrievers.llama_index import (
+        LlamaIndexRetriever,
+        create_llama_index_retriever,
+    )
     from langchain_graft.retrievers.metadata_conditions import MetadataField
     from langchain_graft.retrievers.mmr import MMRReranker, maximal_marginal_relevance
     from langchain_graft.retrievers.order import lost_in_the_middle_order
@@ -91,6 +97,7 @@ else:
             "FusionRetriever": "fusion_retriever",
             "IndexRetriever": "index",
             "ListwiseReranker": "rerank_listwise",
+            "LlamaIndexRetriever": "llama_index",
             "MMRReranker": "mmr",
             "MetadataField": "metadata_conditions",
             "ParentRetriever": "parent",
@@ -103,6 +110,7 @@ else:
             "acreate_summaries": "summary",
             "create_decomposition_rewriter": "rewriters.decomposition",
             "create_hyde_rewriter": "rewriters.hyde",
+            "create_llama_index_retriever": "llama_index",
             "create_multi_query_rewriter": "rewriters.multi_query",
             "create_rephrase_rewriter": "rewriters.rephrase",
             "create_step_back_rewriter": "rewriters.step_back",

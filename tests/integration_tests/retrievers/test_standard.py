@@ -4,7 +4,13 @@ import pytest
 from langchain_core.documents import Document
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
-from langchain_graft.retrievers import BM25Index, IndexRetriever, VectorIndex
+from langchain_graft.retrievers import (
+    BM25Index,
+    IndexRetriever,
+    LlamaIndexRetriever,
+    VectorIndex,
+    create_llama_index_retriever,
+)
 from langchain_graft.testing import HashEmbeddings
 
 DOCUMENTS = [Document(id=f"{n}", page_content=f"apple number {n}") for n in range(5)]
@@ -39,6 +45,22 @@ class TestVectorRetriever(OverIndex):
 class TestBM25Retriever(OverIndex):
     def make(self, folder):
         return BM25Index(folder)
+
+
+class TestLlamaIndexRetriever(OverIndex):
+    """A retriever of LlamaIndex that has ours inside."""
+
+    def make(self, folder):
+        return BM25Index(folder)
+
+    @property
+    def retriever_constructor(self):
+        return LlamaIndexRetriever
+
+    @property
+    def retriever_constructor_params(self):
+        inside = IndexRetriever(index=self.index, k=5)
+        return {"retriever": create_llama_index_retriever(inside)}
 
 
 del OverIndex  # it is no suite of its own
