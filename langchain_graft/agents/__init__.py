@@ -17,6 +17,7 @@ __all__ = [
     "CodeExecutor",
     "CodeResult",
     "Contribution",
+    "CypherGuardMiddleware",
     "Event",
     "GroupAgent",
     "GroupOutput",
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
         CodeBlock,
         CodeExecutor,
         CodeResult,
+    )
+    from langchain_graft.agents.cypher_guard import (
+        CypherGuardMiddleware,
     )
     from langchain_graft.agents.events import (
         Acted,
@@ -116,6 +120,7 @@ else:
             "CodeExecutor": "code_executor",
             "CodeResult": "code_executor",
             "Contribution": "group_state",
+            "CypherGuardMiddleware": "cypher_guard",
             "Event": "events",
             "GroupAgent": "group_agent",
             "GroupOutput": "group_state",
