@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
+from langchain_core.messages import BaseMessage, SystemMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableLambda
 from langchain_core.runnables.utils import AddableDict
 
 from langchain_graft.chains.citations import CitedAnswer, find_citations
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessageChunk
     from langchain_core.prompt_values import PromptValue
 
+SAMPLING = ("temperature", "top_p", "seed")
+"""What of a call's `configurable` the model is told when it answers."""
+INSTRUCTIONS = "instructions"
+"""In a call's `configurable`: what its caller adds to the prompt's system message."""
 LANGUAGE_RULES = {
     "en": "Answer in the language of the question.",
     "zh": "用中文回答 (answer in Chinese).",
@@ -39,7 +44,8 @@ def create_answer_step(  # noqa: C901 (the same step twice, sync and async)
 
     It loops over the model's stream itself, so that closing the chain's stream stops the model at
     the next token. Without documents that it needs, or when `check` says no, the answer is the
-    refusal.
+    refusal. The call's `config["configurable"]` may have `temperature`, `top_p` and `seed`, for a
+    model that takes them, and `instructions`, which are put behind the prompt's system message.
 
     Args:
         model: The chat model.
@@ -49,9 +55,6 @@ def create_answer_step(  # noqa: C901 (the same step twice, sync and async)
         attribute: Give sentences without a mark the mark of the document that says it.
         needs_context: Refuse when there are no documents.
     """
-    generate: Runnable[dict[str, Any], BaseMessageChunk] = (prompt | model).with_config(  # type: ignore[assignment]
-        run_name="generate"
-    )
 
     def answer(chunks: Iterator[dict[str, Any]], config: RunnableConfig) -> Iterator[AddableDict]:
         state = AddableDict()
@@ -65,6 +68,7 @@ def create_answer_step(  # noqa: C901 (the same step twice, sync and async)
             yield _refused(state)
             return
         reader = _reader(state, attribute=attribute)
+        generate = _generating(prompt, model, config)
         with closing(generate.stream(variables, config)) as pieces:  # type: ignore[type-var]
             for piece in pieces:
                 yield from _given(reader, piece)
@@ -84,6 +88,7 @@ def create_answer_step(  # noqa: C901 (the same step twice, sync and async)
             yield _refused(state)
             return
         reader = _reader(state, attribute=attribute)
+        generate = _generating(prompt, model, config)
         async with aclosing(generate.astream(variables, config)) as pieces:  # type: ignore[type-var]
             async for piece in pieces:
                 for given in _given(reader, piece):
@@ -92,6 +97,27 @@ def create_answer_step(  # noqa: C901 (the same step twice, sync and async)
             yield given
 
     return RunnableGenerator(answer, aanswer, name="answer_with_citations")  # type: ignore[arg-type]
+
+
+def _generating(
+    prompt: Runnable[dict[str, Any], PromptValue], model: BaseChatModel, config: RunnableConfig
+) -> Runnable[dict[str, Any], BaseMessageChunk]:
+    """What writes the answer, as the call wants it written."""
+    given = config.get("configurable", {})
+    sampling = {name: given[name] for name in SAMPLING if given.get(name) is not None}
+    told: Runnable[dict[str, Any], Any] = prompt
+    if instructions := given.get(INSTRUCTIONS):
+        told = prompt | RunnableLambda(
+            lambda value: _instructed(value.to_messages(), str(instructions)), name="instructions"
+        )
+    asked = model.bind(**sampling) if sampling else model
+    return (told | asked).with_config(run_name="generate")  # type: ignore[return-value]
+
+
+def _instructed(messages: list[BaseMessage], instructions: str) -> list[BaseMessage]:
+    if messages and isinstance(messages[0], SystemMessage):
+        return [SystemMessage(f"{messages[0].text}\n\n{instructions}"), *messages[1:]]
+    return [SystemMessage(instructions), *messages]
 
 
 def _reader(state: Mapping[str, Any], *, attribute: bool) -> CitedAnswer:

@@ -64,7 +64,8 @@ def create_rag_chain(  # noqa: PLR0913 (each is a choice of its own)
     with `[n]`, n counting `context` from 1. A stream brings `context` once, `answer` in pieces,
     `citations` once; their sum is what `invoke` gives. Closing a stream stops the model. `k`,
     `filter`, `weights` (of a retriever that fuses) and `budget` (tokens of all documents) can be
-    set per call in `config["configurable"]`.
+    set per call in `config["configurable"]`, and for the answer `temperature`, `top_p`, `seed` and
+    `instructions` (put behind the prompt's system message).
 
     Where the documents do not hold the answer, the answer is a refusal (`is_refusal`). A model that
     offers logprobs (ours on llama.cpp do) is asked for that first, by `create_answerable_check`,

@@ -102,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         served = Served(
             chains=served_chains(arguments, kb, model),
             default=arguments.chain,
+            fixed=("self-rag",),
             adapters=lambda: adapter_names(kb, model),
             embeddings_name=embeddings_name(kb),
             embeddings=lambda: kb.embeddings,

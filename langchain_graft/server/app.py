@@ -106,8 +106,12 @@ def _add_answers(app: FastAPI, served: Served, metrics: Metrics) -> None:
         chain, more = await run_in_executor(
             compute_pool(), served.chain, asked.model, settings.get("adapter")
         )
-        settings |= more
-        run = ChainRun(chain, given, settings=settings, most_tokens=asked.most_tokens)
+        answering = asked.answering()
+        served.check_answering(asked.model, answering)
+        settings |= {**more, **answering}
+        run = ChainRun(
+            chain, given, settings=settings, most_tokens=asked.most_tokens, stop=asked.stop or ()
+        )
         completion = Completion(model=asked.model)
         if not asked.stream:
             reply = await completion.whole(run)

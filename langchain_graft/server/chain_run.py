@@ -10,9 +10,10 @@ from langchain_core.documents import Document
 from langchain_core.runnables.utils import AddableDict
 
 from langchain_graft.models.tokens import estimate_tokens
+from langchain_graft.server.stop_sequences import StopReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from uuid import UUID
 
     from langchain_core.outputs import LLMResult
@@ -50,6 +51,7 @@ class ChainRun:
         given: Its input.
         settings: The call's `configurable`.
         most_tokens: The answer ends where it has so many, by estimate; None: where it ends.
+        stop: The answer ends before the first of these texts.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ChainRun:
         *,
         settings: Mapping[str, Any],
         most_tokens: int | None,
+        stop: Sequence[str] = (),
     ) -> None:
         self._chain = chain
         self._given = given
@@ -66,23 +69,29 @@ class ChainRun:
         self._config: Any = {"configurable": dict(settings), "callbacks": [self._calls]}
         self._most_tokens = most_tokens
         self._output = AddableDict()
-        self.finish_reason = "stop"
-
-    @property
-    def answer(self) -> str:
+        self._stop = StopReader(stop)
+        self.answer = ""
         """What there is of it."""
-        return str(self._output.get("answer", ""))
+        self.finish_reason = "stop"
 
     async def pieces(self) -> AsyncGenerator[str]:
         """The answer as it comes; closing it stops the chain."""
         async with aclosing(self._chain.astream(self._given, self._config)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
                 self._output += chunk
-                if piece := chunk.get("answer"):
+                if piece := self._left(self._stop.push(chunk.get("answer") or "")):
                     yield piece
-                    if self._is_long():
-                        self.finish_reason = "length"
-                        return
+                if self._stop.stopped:
+                    return
+                if self._is_long():
+                    self.finish_reason = "length"
+                    return
+        if piece := self._left(self._stop.finish()):
+            yield piece
+
+    def _left(self, piece: str) -> str:
+        self.answer += piece
+        return piece
 
     def _is_long(self) -> bool:
         most = self._most_tokens

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from langchain_graft.chains.inputs import as_input
+from langchain_graft.chains.answer import INSTRUCTIONS, SAMPLING
+from langchain_graft.chains.inputs import MOST_QUESTION_CHARACTERS, as_input
 from langchain_graft.retrievers.index import check_search
 from langchain_graft.server.api_request import ApiRequest
 from langchain_graft.server.error_reply import refuse
 
 _MOST_MESSAGES = 2000
-_SPOKEN = {"user": "human", "assistant": "ai"}
+_SPOKEN = {"user": "human", "assistant": "ai", "tool": "ai", "function": "ai"}
+_INSTRUCTING = ("system", "developer")
+_NOT_DONE = ("tools", "functions", "logprobs")
 
 
 class _Tolerant(BaseModel):
@@ -29,7 +32,7 @@ class ContentPart(_Tolerant):
 
 
 class ChatMessage(_Tolerant):
-    """A message; those of users and assistants are read."""
+    """A message."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: StrictStr | list[ContentPart] | None = None
@@ -51,6 +54,12 @@ class ChatMessage(_Tolerant):
         return "\n".join(one.text for one in self.content if one.text)
 
 
+class ResponseFormat(_Tolerant):
+    """In which form a reply is wanted: as text, here."""
+
+    type: Literal["text"] = "text"
+
+
 class StreamOptions(_Tolerant):
     """How a reply is streamed."""
 
@@ -70,6 +79,15 @@ class GraftOptions(BaseModel):
     """An adapter on the chain's chat model."""
 
 
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
+_Stops = Annotated[
+    list[Annotated[StrictStr, Field(min_length=1, max_length=1000)]], Field(max_length=4)
+]
+
+
 class ChatRequest(ApiRequest):
     """A conversation that waits for its next message."""
 
@@ -81,6 +99,13 @@ class ChatRequest(ApiRequest):
     max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    seed: StrictInt | None = None
+    stop: Annotated[_Stops | None, BeforeValidator(_listed)] = None
+    response_format: ResponseFormat | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    logprobs: StrictBool | None = None
     graft: GraftOptions | None = None
 
     @property
@@ -91,9 +116,16 @@ class ChatRequest(ApiRequest):
     def chain_input(self) -> dict[str, Any]:
         """The last message as a question, those before it as its history.
 
+        What a tool has said is read as said by the assistant.
+
         Raises:
-            RefusedRequest: The last one is not a user's, or can not be asked.
+            RefusedRequest: The last one is not a user's, or can not be asked; or something is
+                wanted that no chain does.
         """
+        for name in _NOT_DONE:
+            if getattr(self, name):
+                message = f"{name} can not be given here: the chain alone decides what it calls"
+                raise refuse(message, param=name)
         place = f"messages.{len(self.messages) - 1}"
         last = self.messages[-1]
         if last.role != "user":
@@ -105,6 +137,32 @@ class ChatRequest(ApiRequest):
             return as_input({"input": texts[-1][1], "chat_history": history})
         except ValueError as error:
             raise refuse(str(error), param=f"{place}.content") from error
+
+    def instructions(self) -> str:
+        """What the messages of the system and the developer say, one below the other.
+
+        Raises:
+            RefusedRequest: It is too long.
+        """
+        texts = [
+            one.text(f"messages.{n}")
+            for n, one in enumerate(self.messages)
+            if one.role in _INSTRUCTING
+        ]
+        text = "\n\n".join(one for one in texts if one.strip())
+        if len(text) > MOST_QUESTION_CHARACTERS:
+            message = (
+                f"The system's messages have {len(text)} characters, at most "
+                f"{MOST_QUESTION_CHARACTERS} are taken"
+            )
+            raise refuse(message, param="messages")
+        return text
+
+    def answering(self) -> dict[str, Any]:
+        """How the answer is to be written: what `create_answer_step` reads."""
+        sampling = {name: getattr(self, name) for name in SAMPLING}
+        wanted = {**sampling, INSTRUCTIONS: self.instructions() or None}
+        return {name: value for name, value in wanted.items() if value is not None}
 
     def settings(self) -> dict[str, Any]:
         """The call's `configurable`.

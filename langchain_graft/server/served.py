@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_graft.chains.answer import INSTRUCTIONS
 from langchain_graft.finetune_bridge.adapters.ref import CURRENT
 from langchain_graft.server.error_reply import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from langchain_core.embeddings import Embeddings
     from langchain_core.runnables import Runnable
@@ -29,6 +30,9 @@ class Served:
     """The chain that answers where an adapter's name is the model."""
     adapters: Callable[[], Sequence[str]] = tuple
     """Which adapters can be asked for now."""
+    fixed: Collection[str] = ()
+    """Chains that write their answers in a way of their own: asked to follow a system message or a
+    temperature, they refuse."""
     embeddings_name: str = "embeddings"
     embeddings: Callable[[], Embeddings] | None = None
     """The embedder of now; None: there is none to ask."""
@@ -61,6 +65,26 @@ class Served:
                 raise _unknown(asked, self.models(), "graft.adapter" if adapter else "model")
             return self.chains[model if named is None else self.default], {"adapter": asked}
         return self.chains[model], {}
+
+    def check_answering(self, model: str, asked: Mapping[str, Any]) -> None:
+        """Make sure that the chain of a model's name can answer in the way that is asked for.
+
+        Args:
+            model: A chain's name or an adapter's.
+            asked: Such as `temperature` and `instructions`.
+
+        Raises:
+            RefusedRequest: It can not.
+        """
+        name = model if model in self.chains else self.default
+        if asked and name in self.fixed:
+            param = next(iter(asked))
+            what, param = (
+                ("a system message", "messages") if param == INSTRUCTIONS else (param,) * 2
+            )
+            others = ", ".join(one for one in self.chains if one not in self.fixed)
+            message = f"The model {name!r} can not follow {what}: leave it out, or ask {others}"
+            raise refuse(message, param=param)
 
     def embedder(self, model: str) -> Embeddings:
         """The embedder of a model's name.

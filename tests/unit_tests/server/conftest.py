@@ -58,6 +58,21 @@ class SilentChatModel(EndlessChatModel):
             self._stopped.set()
 
 
+class NotingChatModel(ScriptedChatModel):
+    """Notes the settings that it is called with."""
+
+    _settings: list[dict] = PrivateAttr(default_factory=list)
+
+    @property
+    def settings(self):
+        return self._settings
+
+    async def _astream(self, messages, stop=None, run_manager=None, **settings):
+        self._settings.append(settings)
+        async for piece in super()._astream(messages, stop, run_manager):
+            yield piece
+
+
 class FailingChatModel(ScriptedChatModel):
     """Says two words, then fails."""
 
@@ -97,6 +112,7 @@ def fakes():
         endless=EndlessChatModel,
         silent=SilentChatModel,
         failing=FailingChatModel,
+        noting=lambda: NotingChatModel(reply=lambda _: ANSWER),
         served=served,
     )
 

@@ -109,8 +109,83 @@ def test_settings_of_a_call(client):
         sources(k=0)
 
 
+def test_the_answer_is_sampled_and_instructed_as_asked(serve, client_of, fakes):
+    model = fakes.noting()
+    client = client_of(serve(fakes.served(model)))
+    asked = {"temperature": 0.5, "top_p": 0.9, "seed": 3}
+    messages = [
+        {"role": "system", "content": "Speak like a pirate."},
+        {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]},
+        *ASKED["messages"],
+    ]
+    reply = client.chat.completions.create(model="rag", messages=messages, **asked)
+    client.chat.completions.create(**ASKED)
+    assert model.settings == [asked, {}]
+    told, plain = (one[0].text for one in model.asked)
+    assert told == f"{plain}\n\nSpeak like a pirate.\n\nBe brief."
+    assert reply.choices[0].message.content == f"{fakes.answer} [1]"
+
+
+def test_what_a_tool_has_said_is_part_of_the_conversation(serve, client_of, fakes):
+    model = fakes.scripted("When was Apple founded?")
+    client = client_of(serve(fakes.served(model)))
+    call = {"name": "look_up", "arguments": "{}"}
+    history = [
+        {"role": "user", "content": "Who founded Apple?"},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "1", "type": "function", "function": call}],
+        },
+        {"role": "tool", "tool_call_id": "1", "content": "Jobs and Wozniak."},
+        {"role": "user", "content": "When?"},
+    ]
+    client.chat.completions.create(model="rag", messages=history)
+    assert "Assistant: Jobs and Wozniak." in str(model.asked[0])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("stop", "shown"),
+    [
+        ("in April", "Apple was founded "),
+        (["April 19", "in Apri", "never"], "Apple was founded "),
+        ("Apple", ""),
+        (["1976. [2]", "1977"], "Apple was founded in April 1976. [1]"),
+        (" [1", "Apple was founded in April 1976."),
+    ],
+)
+def test_the_answer_ends_before_what_it_shall_stop_at(client, stop, shown, stream):
+    reply = client.chat.completions.create(**ASKED, stop=stop, stream=stream)
+    if stream:
+        chunks = list(reply)
+        assert "".join(one.choices[0].delta.content or "" for one in chunks) == shown
+        assert chunks[-1].choices[0].finish_reason == "stop"
+    else:
+        assert reply.choices[0].message.content == shown
+        assert reply.choices[0].finish_reason == "stop"
+
+
+def test_what_comes_to_a_stop_stops_the_model(serve, client_of, fakes):
+    model = fakes.endless()
+    client = client_of(serve(fakes.served(model)))
+    reply = client.chat.completions.create(**ASKED, stop="Apple Apple Apple")
+    assert reply.choices[0].message.content == ""
+    assert model.stopped.wait(10)
+
+
+def test_a_chain_with_a_way_of_its_own_says_what_it_can_not_follow(serve, client_of, fakes):
+    client = client_of(serve(fakes.served(fixed=["rag"])))
+    assert client.chat.completions.create(**ASKED, stop="x", max_tokens=50)
+    with pytest.raises(openai.BadRequestError, match="can not follow temperature") as failed:
+        client.chat.completions.create(**ASKED, temperature=0.3)
+    assert failed.value.param == "temperature"
+    system = {"role": "system", "content": "Be brief."}
+    with pytest.raises(openai.BadRequestError, match="can not follow a system message"):
+        client.chat.completions.create(model="rag", messages=[system, *ASKED["messages"]])
+
+
 def test_what_is_not_known_here_is_let_be(client, fakes):
-    unused = {"top_p": 0.5, "seed": 1, "user": "me", "stop": ["x"], "temperature": 0.1}
+    unused = {"user": "me", "presence_penalty": 0.1, "tools": [], "logprobs": False}
     reply = client.chat.completions.create(**ASKED, **unused, extra_body={"top_k": 3})
     assert reply.choices[0].message.content == f"{fakes.answer} [1]"
 
@@ -175,6 +250,17 @@ def test_what_can_not_be_embedded(client, asked, param):
         ({"n": 2}, 400, "n"),
         ({"max_tokens": -1}, 400, "max_tokens"),
         ({"temperature": "hot"}, 400, "temperature"),
+        ({"top_p": 0}, 400, "top_p"),
+        ({"stop": ""}, 400, "stop.0"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, 400, "stop"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
+        ({"logprobs": True}, 400, "logprobs"),
+        ({"response_format": {"type": "json_object"}}, 400, "response_format.type"),
+        (
+            {"messages": [{"role": "system", "content": "a" * 10_001}, *ASKED["messages"]]},
+            400,
+            "messages",
+        ),
         ({"extra_body": {"graft": {"adapter": "legal"}}}, 404, "graft.adapter"),
         ({"extra_body": {"graft": {"colour": "red"}}}, 400, "graft.colour"),
     ],
