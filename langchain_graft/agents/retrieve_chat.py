@@ -69,7 +69,7 @@ def create_retrieve_chat(
         model: Any chat model.
         retriever: Any LangChain retriever, or a function that makes one from the config.
         config: Settings; or AutoGen's `retrieve_config`, unchanged.
-        checkpointer: Where conversations are kept, such as `open_sqlite_saver(path)`; None: nowhere.
+        checkpointer: Where conversations are kept, such as an `open_sqlite_saver`; None: nowhere.
         executor: What runs the code of task "code", in a place of its own.
         tools: What the assistant may call; the proxy runs them.
 
@@ -88,15 +88,17 @@ def create_retrieve_chat(
     count = config.count_tokens or token_counter_of(model)
     assistant = Assistant(model, config, executor=executor, tools=tools)
     graph = StateGraph(RetrieveState, input_schema=RetrieveInput, output_schema=RetrieveOutput)
-    graph.add_node("begin", create_begin_node(model, follow_ups=config.follow_ups))
-    graph.add_node("proxy", create_proxy_node(retriever, config, count))
+    begin = create_begin_node(model, follow_ups=config.follow_ups)
+    proxy = create_proxy_node(retriever, config, count)
+    graph.add_node("begin", begin.then(proxy))
+    graph.add_node("proxy", proxy)
     graph.add_node("assistant", create_assistant_node(assistant))
     graph.add_node("act", create_action_node(executor, tools))
     graph.add_node("person", _create_person_node(config.max_rounds))
     graph.add_node("finish", GraphNode(_finish))
     graph.add_edge(START, "begin")
-    graph.add_edge("begin", "proxy")
     route = _create_route(config)
+    graph.add_conditional_edges("begin", route, ["assistant", "person", "finish"])
     graph.add_conditional_edges("proxy", route, ["assistant", "person", "finish"])
     after = ["proxy", "act", "person", "finish"]
     graph.add_conditional_edges("assistant", route, after)

@@ -33,6 +33,13 @@ def test_a_conversation_is_there_when_the_file_is_opened_again(tmp_path):
         assert chat_of(saver).get_state(THREAD).values["answer"] == "Person 7 likes 7. [1]"
 
 
+def test_a_turn_without_updates_is_kept_in_five_steps(tmp_path):
+    with open_sqlite_saver(tmp_path / "chats.sqlite") as saver:
+        chat_of(saver).invoke({"input": "What does person 7 like?"}, THREAD)
+        nexts = [one.next for one in chat_of(saver).get_state_history(THREAD)]
+    assert nexts == [(), ("finish",), ("assistant",), ("begin",), ("__start__",)]
+
+
 async def test_a_conversation_is_there_when_the_file_is_opened_again_async(tmp_path):
     path = tmp_path / "chats.sqlite"
     async with aopen_sqlite_saver(path) as saver:
