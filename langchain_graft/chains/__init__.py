@@ -70,6 +70,8 @@ __all__ = [
     "default_routes",
     "find_citations",
     "is_refusal",
+    "label_rows",
+    "train_self_rag",
 ]
 
 if TYPE_CHECKING:
@@ -142,6 +144,7 @@ if TYPE_CHECKING:
     from langchain_graft.chains.self_rag.chain import create_self_rag_chain
     from langchain_graft.chains.self_rag.correction import RetrievalCorrection
     from langchain_graft.chains.self_rag.critic_prompted import PromptedCritic
+    from langchain_graft.chains.self_rag.labelling import label_rows
     from langchain_graft.chains.self_rag.reflection_model import ReflectionModel
     from langchain_graft.chains.self_rag.roles import (
         Critic,
@@ -156,6 +159,7 @@ if TYPE_CHECKING:
         create_self_rag_router,
     )
     from langchain_graft.chains.self_rag.settings import SelfRagSettings
+    from langchain_graft.chains.self_rag.training import train_self_rag
     from langchain_graft.chains.step_back import (
         create_step_back_chain,
     )
@@ -241,5 +245,7 @@ else:
             "default_routes": "default_router",
             "find_citations": "citations",
             "is_refusal": "refusal",
+            "label_rows": "self_rag.labelling",
+            "train_self_rag": "self_rag.training",
         },
     )

@@ -28,17 +28,20 @@ examples:
   graft train embeddings --kb my-kb --rows pairs.jsonl --name medical
   graft train embeddings --kb my-kb --generate 500 --negatives 4 --name own
   graft train generator --kb my-kb --rows chats.jsonl --base hf:smollm2-135m --name style
+  graft train self-rag --kb my-kb --generate 200 --rows judged.jsonl --base hf:smollm2-135m
   graft train embeddings --kb my-kb --rows pairs.jsonl --dry-run
 
 A row of an embedder is {"query", "positive"}, and may have "negatives" and "group" (its document);
 one of a chat model {"messages": [{"role", "content"}, ...]}, one of preferences {"prompt",
-"chosen", "rejected"}. Without --rows and --generate the questions and answers that the documents
-have are learned. A tenth of the documents is held out, and named in the next step: `graft promote
-NAME --target FILE`. --settings takes a JSON object of EmbeddingSettings, GeneratorSettings or
-PreferenceSettings. When it is interrupted, the same command goes on.
+"chosen", "rejected"}, one of self-rag {"question"} with any of "passage", "answer", "retrieve",
+"relevance", "support" and "utility". Without --rows and --generate the questions and answers that
+the documents have are learned. A tenth of the documents is held out, and named in the next step:
+`graft promote NAME --target FILE`. --settings takes a JSON object of EmbeddingSettings,
+GeneratorSettings, PreferenceSettings or ReflectionSettings. When it is interrupted, the same
+command goes on.
 """
 
-_TASKS = ("embeddings", "generator", "preferences")
+_TASKS = ("embeddings", "generator", "preferences", "self-rag")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,13 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--generate",
         type=positive,
         metavar="N",
-        help="have a chat model ask a question of N passages, kept if it finds its passage again",
+        help="have a chat model ask a question of N passages, kept if it finds its passage again; "
+        "for self-rag it answers and judges too",
     )
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
         metavar="SPEC",
-        help=f"what writes those questions (default: {DEFAULT_MODEL})",
+        help=f"what asks, answers and judges there (default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
         "--negatives", type=positive, metavar="N", help="mine N wrong passages for each row"
@@ -127,6 +131,8 @@ def _rows(
     )
     from langchain_graft.knowledge_base import training_data  # noqa: PLC0415
 
+    if arguments.task == "self-rag":
+        return _reflection_rows(arguments, kb, on_progress)
     if arguments.task != "embeddings":
         kind = GeneratorRow if arguments.task == "generator" else PreferenceRow
         if not arguments.rows or arguments.generate or arguments.negatives:
@@ -160,6 +166,36 @@ def _rows(
         )
         return mined.rows, {**dropped, **mined.dropped}
     return rows, dropped
+
+
+def _reflection_rows(
+    arguments: argparse.Namespace, kb: KnowledgeBase, on_progress: OnProgress
+) -> tuple[Sequence[Any], dict[str, int]]:
+    """The file's rows, and those that a chat model makes of the knowledge base."""
+    from langchain_graft.finetune_bridge.training.row_files import read_rows  # noqa: PLC0415
+    from langchain_graft.finetune_bridge.training.rows import (  # noqa: PLC0415
+        ReflectionRow,
+        distinct_rows,
+    )
+
+    if not arguments.rows and not arguments.generate:
+        msg = "Self-RAG learns from judgements: --rows FILE, --generate N, or both"
+        raise ValueError(msg)
+    rows = read_rows(arguments.rows, ReflectionRow) if arguments.rows else []
+    if not arguments.generate:
+        return rows, {}
+    from langchain_graft.knowledge_base.reflection_rows import reflection_rows  # noqa: PLC0415
+    from langchain_graft.models import load_chat_model  # noqa: PLC0415
+
+    model = load_chat_model(arguments.model, on_progress=on_progress, max_tokens=64)
+    made = reflection_rows(
+        kb,
+        model,
+        most=arguments.generate,
+        negatives=arguments.negatives or 1,
+        on_progress=on_progress,
+    )
+    return distinct_rows([*rows, *made.rows]), dict(made.dropped)
 
 
 def _settings(arguments: argparse.Namespace, kb: KnowledgeBase) -> TrainSettings:
@@ -229,6 +265,10 @@ def _train(settings: TrainSettings) -> Any:
         )
 
         return train_embeddings
+    if settings.task == "self-rag":
+        from langchain_graft.chains.self_rag.training import train_self_rag  # noqa: PLC0415
+
+        return train_self_rag
     if settings.task == "preferences":
         from langchain_graft.finetune_bridge.training.preferences import (  # noqa: PLC0415
             train_preferences,

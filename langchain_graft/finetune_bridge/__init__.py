@@ -26,6 +26,8 @@ __all__ = [
     "Probe",
     "Promotion",
     "QueryMap",
+    "ReflectionRow",
+    "ReflectionSettings",
     "RowReport",
     "Servability",
     "TrainProgress",
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
         EmbeddingRow,
         GeneratorRow,
         PreferenceRow,
+        ReflectionRow,
         split_rows,
     )
     from langchain_graft.finetune_bridge.training.settings import (
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
         GeneratorSettings,
         LoraSettings,
         PreferenceSettings,
+        ReflectionSettings,
     )
     from langchain_graft.finetune_bridge.training.trained_adapter import (
         TrainedAdapter,
@@ -119,6 +123,8 @@ else:
             "Probe": "adapters.manifest",
             "Promotion": "fleet.fleet",
             "QueryMap": "adapters.query_map",
+            "ReflectionRow": "training.rows",
+            "ReflectionSettings": "training.settings",
             "RowReport": "training.row_report",
             "Servability": "adapters.servability",
             "TrainProgress": "training.trained_adapter",

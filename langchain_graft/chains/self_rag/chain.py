@@ -70,8 +70,9 @@ def create_self_rag_chain(
     segment by segment.
 
     Args:
-        model: What writes. One on our torch engine whose tokenizer has the reflection tokens writes
-            and judges in one pass (`ReflectionModel`); any other chat model is asked in words.
+        model: What writes. One on our torch engine whose tokenizer, or adapter (`train_self_rag`),
+            has the reflection tokens writes and judges in one pass (`ReflectionModel`); any other
+            chat model is asked in words.
         retriever: Any LangChain retriever, or a Runnable from a question to documents.
         critic: What judges; None: the model itself.
         settings: How it decides, and what it may spend.
@@ -147,13 +148,17 @@ def settings_of(settings: SelfRagSettings, config: RunnableConfig) -> SelfRagSet
 def _reflecting(model: Any) -> Any:
     """The model by its own reflection tokens, where it is on our torch engine and has them."""
     engine = getattr(model, "engine", None)
-    if engine is None or not set(REFLECTION_TOKENS) <= engine.tokenizer.fast.get_vocab().keys():
+    if engine is None:
+        return model
+    trained = getattr(model, "token_rows", {})
+    known = trained or engine.tokenizer.fast.get_vocab()
+    if not set(REFLECTION_TOKENS) <= known.keys():
         return model
     from langchain_graft.chains.self_rag.reflection_model import (  # noqa: PLC0415 (an extra)
         ReflectionModel,
     )
 
-    return ReflectionModel(model)
+    return ReflectionModel(model, token_ids=trained or None)
 
 
 def _as_writer(

@@ -84,7 +84,7 @@ class ReflectionPrompt:
         begun = self._begun(one.question, one.before)
         if one.aspect == "retrieve":
             return self._within(begun, room)
-        said = self._told(one.segment)
+        said = self.told(one.segment)
         if one.passage is None or one.aspect == "utility":
             return self._within([*begun, *said], room)
         prompt = self._with_passage(begun, one.passage, room - len(said) - _BEHIND)
@@ -94,7 +94,7 @@ class ReflectionPrompt:
 
     def _begun(self, question: str, before: str) -> list[int]:
         text = TEMPLATE.format(question=without_control_words(question))
-        return [*self._start, *self._told(text), *self._told(before)]
+        return [*self._start, *self.told(text), *self.told(before)]
 
     def _with_passage(self, begun: Sequence[int], passage: Document, room: int) -> list[int]:
         before = [*begun, self.token_ids[RETRIEVE], *self._marks[PARAGRAPH]]
@@ -103,14 +103,14 @@ class ReflectionPrompt:
         if left < _LEAST_PASSAGE:
             needed = len(before) + len(behind) + _LEAST_PASSAGE
             raise ContextTooLongError(tokens=needed, limit=max(room, 0))
-        return [*before, *self._told(source_text(passage))[:left], *behind]
+        return [*before, *self.told(source_text(passage))[:left], *behind]
 
     def _within(self, ids: list[int], room: int) -> list[int]:
         if len(ids) > room - _BEHIND:
             raise ContextTooLongError(tokens=len(ids), limit=max(room - _BEHIND, 0))
         return ids
 
-    def _told(self, text: str) -> list[int]:
+    def told(self, text: str) -> list[int]:
         """The tokens of what others wrote: none that stands for a label, however it is spelt."""
         labels = set(self.token_ids.values())
         return [id_ for id_ in self._ids(without_reflection(text)) if id_ not in labels]

@@ -33,6 +33,9 @@ REFLECTION_TOKENS = tuple(label for labels in LABELS.values() for label in label
 _ASPECT_OF = {label: aspect for aspect, labels in LABELS.items() for label in labels}
 _TOKEN = re.compile("|".join(map(re.escape, (*REFLECTION_TOKENS, PARAGRAPH, PARAGRAPH_END))))
 _ANY_CASE = re.compile(_TOKEN.pattern, re.IGNORECASE)
+_GONE = "\0"
+"""Where a token was."""
+_GAP = re.compile(rf"[ \t]*{_GONE}(?:[ \t]*{_GONE})*(?=[\s.,;:!?)]|\Z)")
 _MOST_LAYERS = 8
 _PARTS_OF_TOKENS = re.compile(r"[\[\]<>]")
 
@@ -87,13 +90,20 @@ def write_reflection(parts: Iterable[Part]) -> str:
 
 
 def without_reflection(text: str) -> str:
-    """The words of a text: no tokens, in whatever case, and no passages."""
-    words = "".join(part.text for part in read_reflection(text) if part.kind == "text")
+    """The words of a text: no tokens, in whatever case, no passages, and no space before them."""
+    parts = read_reflection(text.replace(_GONE, ""))
+    words = "".join(part.text if part.kind == "text" else _GONE for part in parts)
+    words = _closed_up(words)
     for _ in range(_MOST_LAYERS):  # what is left may make another one
-        if (left := _ANY_CASE.sub("", words)) == words:
+        if (left := _closed_up(_ANY_CASE.sub(_GONE, words))) == words:
             return words
         words = left
     return _PARTS_OF_TOKENS.sub(" ", words)
+
+
+def _closed_up(text: str) -> str:
+    """The text without the spaces that a token behind them leaves."""
+    return _GAP.sub("", text).replace(_GONE, "")
 
 
 def _add_text(parts: list[Part], text: str) -> None:

@@ -38,10 +38,9 @@ _RUNS = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth", ".py", ".pyc", ".so"
 _TOKENIZER = re.compile(r".*(token|template|vocab|merges|\.jinja|\.model$|spiece)")
 _LORA = re.compile(
     r"(?:base_model\.model\.)?(?P<layer>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)"
-    r"\.lora_(?P<part>[AB])(?:\.default)?\.weight"
+    r"\.lora_(?:(?P<part>[AB])(?:\.default)?\.weight|embedding_(?P<of_embedding>[AB])(?:\.default)?)"
 )
 _OTHER_PARTS = {
-    "lora_embedding": "an embedding's matrices are not served; train linear layers only",
     "lora_magnitude_vector": "it is of DoRA, which is no low-rank product",
     "base_layer": "it is the base's own; save with save_embedding_layers=False",
     "embed_tokens": "it is the base's own; save with save_embedding_layers=False",
@@ -163,9 +162,10 @@ def copy_file(source: Path, target: Path) -> str:
     return digest.hexdigest()
 
 
-def matrix_name(layer: str, part: str) -> str:
+def matrix_name(layer: str, part: str, *, of_embedding: bool = False) -> str:
     """The name of a layer's matrix, part A or B, in the file, as PEFT writes it."""
-    return f"base_model.model.{layer}.lora_{part}.weight"
+    written = f"embedding_{part}" if of_embedding else f"{part}.weight"
+    return f"base_model.model.{layer}.lora_{written}"
 
 
 def plain_name(name: str) -> str:
@@ -174,7 +174,7 @@ def plain_name(name: str) -> str:
     Raises:
         ValueError: It is not of a LoRA.
     """
-    return matrix_name(*_layer_and_part(name))
+    return matrix_name(*_layer_and_part(name), of_embedding=".lora_embedding_" in name)
 
 
 def sha256_of(data: bytes | bytearray) -> str:
@@ -270,7 +270,7 @@ def _pairs(matrices: Mapping[str, StoredMatrix], config: AdapterConfig) -> dict[
 
 def _layer_and_part(name: str) -> tuple[str, str]:
     if found := _LORA.fullmatch(name):
-        return found["layer"], found["part"]
+        return found["layer"], found["part"] or found["of_embedding"]
     reasons = (reason for word, reason in _OTHER_PARTS.items() if word in name)
     reason = next(reasons, "expected names as 'base_model.model.LAYER.lora_A.weight'")
     msg = f"it holds {name!r:.120}: {reason}"

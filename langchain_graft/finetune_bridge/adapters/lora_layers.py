@@ -26,7 +26,10 @@ long, nearly all of it to begin. With more it is quicker in the layer's own numb
 
 @dataclass(frozen=True)
 class LoraPair:
-    """What one adapter adds to one linear layer: `x @ a.T @ b.T`."""
+    """What one adapter adds to one linear layer: `x @ a.T @ b.T`.
+
+    An embedding is a linear layer too, of tokens that are one-hot: it adds `a.T[token] @ b.T`.
+    """
 
     a: torch.Tensor
     """`float[r, in]`."""
@@ -46,6 +49,7 @@ class LoraLayers:
     `serving`, for the thread that runs it, so that nothing of a request is shared between threads.
     Rows of several adapters take two products a layer as well: their matrices lie side by side, and
     each row keeps the ranks of its own (S-LoRA, Sheng et al., arXiv 2311.03285, gathers them).
+    Embeddings have hooks as linear layers have.
 
     `add` and `remove` may run while others compute: a forward has the adapters that there were when
     `serving` was entered.
@@ -65,7 +69,10 @@ class LoraLayers:
             module.register_forward_hook(self._hook(layer))
 
     def shape_of(self, layer: str) -> tuple[int, int] | None:
-        """Outputs and inputs of a linear layer; None: the model has none of that name."""
+        """Outputs and inputs of a linear layer, or size and tokens of an embedding.
+
+        None: the model has none of that name.
+        """
         return _sizes(self._modules.get(layer))
 
     def placed(self, pairs: Mapping[str, LoraPair]) -> dict[str, LoraPair]:
@@ -143,9 +150,12 @@ class LoraLayers:
             if not pairs or (pair := pairs.get(layer)) is None:
                 return None
             x = given[0]
-            many = x.numel() > FEW_TOKENS * x.shape[-1]
-            pair = pair.to(x.dtype) if many else pair
-            inner = linear(x.to(pair.a.dtype), pair.a)  # (rows, tokens, ranks)
+            if x.is_floating_point():
+                many = x.numel() > FEW_TOKENS * x.shape[-1]
+                pair = pair.to(x.dtype) if many else pair
+                inner = linear(x.to(pair.a.dtype), pair.a)  # (rows, tokens, ranks)
+            else:
+                inner = pair.a.T[x]
             if self._now.mask is not None:
                 inner = inner.masked_fill_(self._now.mask.others(layer, inner), 0.0)
             return out.add_(linear(inner, pair.b))
@@ -208,7 +218,7 @@ class _Masks:
 
 
 def linear_shapes(model: Any) -> Callable[[str], tuple[int, int] | None]:
-    """Tells outputs and inputs of a model's linear layers by name; None: it has none of that name.
+    """Tells outputs and inputs of a model's linear layers by name, as `LoraLayers.shape_of` does.
 
     The model is only looked at.
     """
@@ -217,6 +227,9 @@ def linear_shapes(model: Any) -> Callable[[str], tuple[int, int] | None]:
 
 
 def _sizes(module: Any) -> tuple[int, int] | None:
-    """Outputs and inputs of a linear layer; None: it is none."""
-    sizes = getattr(module, "out_features", None), getattr(module, "in_features", None)
-    return sizes if all(isinstance(size, int) for size in sizes) else None  # type: ignore[return-value]
+    """Outputs and inputs of a linear layer, size and tokens of an embedding; else None."""
+    for names in (("out_features", "in_features"), ("embedding_dim", "num_embeddings")):
+        outputs, inputs = (getattr(module, name, None) for name in names)
+        if isinstance(outputs, int) and isinstance(inputs, int):
+            return outputs, inputs
+    return None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What `vllm serve --max-lora-rank` takes."""
 Place = Literal["in-process", "mixed batch", "vLLM", "SGLang", "GGUF"]
+_EMBEDDINGS = frozenset({"embed_tokens", "word_embeddings", "wte"})
 _PLAINER = "export_vllm writes its scaling into the matrices, all of one rank"
 
 
@@ -44,6 +45,10 @@ def servability(manifest: AdapterManifest, config: AdapterConfig | None) -> list
         here = "AdapterEmbeddings adds it in the embedder's transformer"
         mixed = "queries and documents with different adapters are computed at once"
         return [*_here(here, mixed), *_elsewhere("an embedder is served here; or export_merged")]
+    if _EMBEDDINGS & set(config.target_modules or ()):
+        here = "AdapterEngine adds it beside the base's layers, and to the embeddings of tokens"
+        mixed = "rows of several adapters are computed in one batch"
+        return [*_here(here, mixed), *_elsewhere("it has rows for tokens, which are served here")]
     rank = highest_rank(config)
     step = next(one for one in VLLM_RANKS if one >= rank)
     names = "base_model_name_or_path has to be the served model's name, as export_vllm writes it"

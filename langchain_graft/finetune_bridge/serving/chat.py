@@ -120,6 +120,15 @@ class AdapterChatModel(TransformersChatModel):
         """See `BaseChatModel`."""
         return super().astream_events(input, config, **self._with_version(config, kwargs))
 
+    @property
+    def token_rows(self) -> dict[str, int]:
+        """Tokens that the adapter was trained to know, by what they stand for; none of the base."""
+        ref = self.adapters.store.resolve(self.adapter)
+        if ref is None:
+            return {}
+        lora = self.adapters.store.manifest(ref).settings.get("lora") or {}
+        return {words: token for token, words in lora.get("token_rows", ())}
+
     def _with_version(
         self, config: RunnableConfig | None, kwargs: Mapping[str, Any]
     ) -> dict[str, Any]:

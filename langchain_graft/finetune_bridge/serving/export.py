@@ -187,8 +187,11 @@ def merge_pairs(model: Any, pairs: Mapping[str, LoraPair], *, adapter: str) -> N
             reason = "used twice" if weight.is_floating_point() else f"of {weight.dtype}"
             msg = f"{adapter!r} can not be merged: the weights of {layer!r} are {reason}"
             raise AdapterError(msg, adapter=adapter)
+        product = pair.b @ pair.a
+        if isinstance(modules[layer], torch.nn.Embedding):  # a row for each token
+            product = product.T
         with torch.no_grad():
-            weight.copy_(weight.to(torch.float32) + pair.b @ pair.a)
+            weight.copy_(weight.to(torch.float32) + product)
 
 
 def _copy(store: AdapterStore, ref: AdapterRef, name: str, target: Path) -> None:

@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from langchain_graft.finetune_bridge.training.chat_rows import ChatTokens
     from langchain_graft.finetune_bridge.training.doctor import Finding
     from langchain_graft.finetune_bridge.training.loop import TrainingTask
-    from langchain_graft.finetune_bridge.training.rows import GeneratorRow, PreferenceRow
+    from langchain_graft.finetune_bridge.training.rows import (
+        GeneratorRow,
+        PreferenceRow,
+        ReflectionRow,
+    )
     from langchain_graft.finetune_bridge.training.settings import GeneratorSettings
     from langchain_graft.finetune_bridge.training.trainable_base import TrainableBase
     from langchain_graft.finetune_bridge.training.trained_adapter import (
@@ -44,7 +48,7 @@ if TYPE_CHECKING:
         TrainProgress,
     )
 
-ChatRowT = TypeVar("ChatRowT", "GeneratorRow", "PreferenceRow")
+ChatRowT = TypeVar("ChatRowT", "GeneratorRow", "PreferenceRow", "ReflectionRow")
 
 
 def train_generator(

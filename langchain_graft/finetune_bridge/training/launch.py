@@ -27,6 +27,7 @@ from langchain_graft.finetune_bridge.training.rows import (
 from langchain_graft.finetune_bridge.training.settings import (
     EmbeddingSettings,
     PreferenceSettings,
+    ReflectionSettings,
     settings_from_json,
 )
 
@@ -72,6 +73,9 @@ def _train(settings: TrainSettings, rows: Path) -> TrainedAdapter:
         )
 
         return train_embeddings(settings, read_rows(rows, EmbeddingRow), on_progress=_tell)
+    if isinstance(settings, ReflectionSettings):
+        msg = "Self-RAG is trained in one process, by `graft train self-rag`. Start it so"
+        raise ValueError(msg)  # noqa: TRY004 (a wrong use)
     if isinstance(settings, PreferenceSettings):
         from langchain_graft.finetune_bridge.training.preferences import (  # noqa: PLC0415
             train_preferences,

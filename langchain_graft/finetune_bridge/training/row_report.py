@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from langchain_graft.finetune_bridge.training.rows import (
     EmbeddingRow,
     GeneratorRow,
+    ReflectionRow,
     question_of_row,
 )
 
@@ -78,6 +79,8 @@ def report_of(rows: Sequence[Row]) -> RowReport:
 def _answer(row: Row) -> str:
     if isinstance(row, EmbeddingRow):
         return row.positive
+    if isinstance(row, ReflectionRow):
+        return row.answer
     return row.messages[-1]["content"] if isinstance(row, GeneratorRow) else row.chosen
 
 

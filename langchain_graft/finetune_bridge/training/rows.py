@@ -8,12 +8,14 @@ import random
 import re
 from collections import defaultdict
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 SplitBy = Literal["document", "template"]
+Support = Literal["fully", "partially", "none"]
+UTILITIES = (1, 2, 3, 4, 5)
 ROLES = ("system", "user", "assistant", "tool")
 _MASKS = (
     (re.compile(r"\"[^\"]*\"|“[^”]*”|「[^」]*」|《[^》]*》|(?<!\w)'[^']*'(?!\w)"), "…"),
@@ -87,8 +89,49 @@ class PreferenceRow:
             raise ValueError(msg)
 
 
-Row = EmbeddingRow | GeneratorRow | PreferenceRow
-RowT = TypeVar("RowT", EmbeddingRow, GeneratorRow, PreferenceRow)
+@dataclass(frozen=True)
+class ReflectionRow:
+    """A question, what is said of it, and judgements (Self-RAG); what is None is not learned."""
+
+    question: str
+    answer: str = ""
+    """Short; empty: only what comes before it is learned."""
+    passage: str = ""
+    """What the answer is written from; empty: nothing."""
+    retrieve: bool | None = None
+    """Whether the question needs documents."""
+    relevance: bool | None = None
+    """Whether the passage helps to answer it."""
+    support: Support | None = None
+    """Whether the passage says what the answer says."""
+    utility: int | None = None
+    """How useful the answer is, from 1 to 5."""
+    group: str = ""
+    """As in the other rows."""
+
+    def __post_init__(self) -> None:
+        _texts(question=self.question)
+        if self.support not in (None, *get_args(Support)):
+            msg = f"support is {self.support!r:.80}, expected one of {get_args(Support)!r}"
+            raise ValueError(msg)
+        for name in ("retrieve", "relevance"):
+            if not isinstance(getattr(self, name), bool | None):
+                msg = f"{name} is {getattr(self, name)!r:.80}, expected true, false or null"
+                raise ValueError(msg)  # noqa: TRY004 (a file's content)
+        if self.utility is not None and self.utility not in UTILITIES:
+            msg = f"utility is {self.utility!r:.80}, expected 1 to 5"
+            raise ValueError(msg)
+        no_passage = not self.passage and (self.relevance, self.support) != (None, None)
+        if no_passage or (not self.answer and (self.support, self.utility) != (None, None)):
+            msg = (
+                "relevance and support are of a passage, support and utility of an answer: "
+                f"passage is {self.passage!r:.40}, answer {self.answer!r:.40}"
+            )
+            raise ValueError(msg)
+
+
+Row = EmbeddingRow | GeneratorRow | PreferenceRow | ReflectionRow
+RowT = TypeVar("RowT", EmbeddingRow, GeneratorRow, PreferenceRow, ReflectionRow)
 
 
 def distinct_rows(rows: Iterable[RowT]) -> list[RowT]:
@@ -154,6 +197,8 @@ def question_of_row(row: Row) -> str:
     """What is asked in a row: the query, or the user's last words."""
     if isinstance(row, EmbeddingRow):
         return row.query
+    if isinstance(row, ReflectionRow):
+        return row.question
     messages = row.messages if isinstance(row, GeneratorRow) else row.prompt
     asked = [message["content"] for message in messages if message["role"] == "user"]
     return asked[-1] if asked else messages[0]["content"]
@@ -208,6 +253,9 @@ def _keys(row: RowT, by: SplitBy | Callable[[RowT], Hashable]) -> Iterator[Hasha
 def _content(row: Row) -> Iterator[str]:
     if isinstance(row, EmbeddingRow):
         yield from (row.query, row.positive)
+        return
+    if isinstance(row, ReflectionRow):
+        yield from (row.question, row.passage, row.answer)
         return
     messages = row.messages if isinstance(row, GeneratorRow) else row.prompt
     yield from (f"{message['role']}: {message['content']}" for message in messages)

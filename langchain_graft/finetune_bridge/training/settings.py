@@ -37,11 +37,24 @@ class LoraSettings:
     """Divide alpha by the rank's root (Kalajdzievski, arXiv 2312.03732)."""
     use_dora: bool = False
     """Train the lengths of the rows too (Liu et al., arXiv 2402.09353); not servable hot."""
+    token_rows: tuple[tuple[int, str], ...] = ()
+    """Tokens whose own rows, in the embeddings and in the head, are trained too, and the words
+    whose mean rows they begin as: tokens of the base that nothing else says (`token_rows.py`)."""
 
     def __post_init__(self) -> None:
         _whole("r", self.r, least=1, most=MAX_RANK)
         _number("alpha", self.alpha, above=0)
         _share("dropout", self.dropout)
+        rows = tuple((token, words) for token, words in self.token_rows)
+        object.__setattr__(self, "token_rows", rows)
+        for token, words in rows:
+            _whole("token_rows", token, least=0)
+            if not words or not isinstance(words, str):
+                msg = f"token_rows has {words!r} for {token}, expected words"
+                raise ValueError(msg)
+        if len({token for token, _ in rows}) < len(rows) or (rows and self.use_dora):
+            msg = f"token_rows is {rows!r}: each token has to be there once, without use_dora"
+            raise ValueError(msg)
         targets = self.target_modules
         if isinstance(targets, list):  # JSON has no tuples
             object.__setattr__(self, "target_modules", tuple(targets))
@@ -240,6 +253,29 @@ class GeneratorSettings(TrainSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReflectionSettings(GeneratorSettings):
+    """How a chat model's adapter is trained to write and judge by reflection tokens (Self-RAG)."""
+
+    task: ClassVar[str] = "self-rag"
+
+    learns: Literal["critic", "generator"] = "generator"
+    """`critic`: the judgements alone; `generator`: these and the answers."""
+    judgement_weight: float = 1.0
+    """How much a judgement counts, where a token of an answer counts 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _one_of("learns", self.learns, ("critic", "generator"))
+        _number("judgement_weight", self.judgement_weight, above=0)
+        if self.packing != "none" or not self.assistant_only or self.start:
+            msg = (
+                f"packing is {self.packing!r}, assistant_only {self.assistant_only!r} and start "
+                f"{self.start!r}: a task 'self-rag' has none of them. Leave them out"
+            )
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreferenceSettings(GeneratorSettings):
     """How a chat model's adapter is trained to prefer one answer to another."""
 
@@ -260,16 +296,17 @@ class PreferenceSettings(GeneratorSettings):
 
 def settings_from_json(
     values: Mapping[str, Any],
-) -> EmbeddingSettings | GeneratorSettings | PreferenceSettings:
+) -> EmbeddingSettings | GeneratorSettings | PreferenceSettings | ReflectionSettings:
     """The settings of a JSON object, by its `task`.
 
     Raises:
         ValueError: There is no such task, or a setting is not known or out of range.
     """
-    for kind in (EmbeddingSettings, GeneratorSettings, PreferenceSettings):
+    kinds = (EmbeddingSettings, GeneratorSettings, PreferenceSettings, ReflectionSettings)
+    for kind in kinds:
         if values.get("task") == kind.task:
             return kind.from_json(values)
-    msg = f"task is {values.get('task')!r}, expected 'embeddings', 'generator' or 'preferences'"
+    msg = f"task is {values.get('task')!r}, expected {', '.join(one.task for one in kinds)}"
     raise ValueError(msg)
 
 

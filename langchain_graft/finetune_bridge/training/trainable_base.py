@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,8 +14,12 @@ from langchain_graft.finetune_bridge.adapters.lora_weights import read_lora
 from langchain_graft.finetune_bridge.adapters.manifest import Probe
 from langchain_graft.finetune_bridge.training.generator_step import TrainableGenerator
 from langchain_graft.finetune_bridge.training.processes import Processes
-from langchain_graft.finetune_bridge.training.rows import PreferenceRow
+from langchain_graft.finetune_bridge.training.rows import PreferenceRow, ReflectionRow
 from langchain_graft.finetune_bridge.training.sharding import spread_layers, spread_tensors
+from langchain_graft.finetune_bridge.training.token_rows import (
+    begin_token_rows,
+    with_token_rows,
+)
 from langchain_graft.models.model_tokenizer import ModelTokenizer
 from langchain_graft.models.torch_device import best_device, choose_dtype
 from langchain_graft.models.transformers_weights import find_weights, load_weights
@@ -26,7 +31,7 @@ except ImportError as error:
     raise MissingExtraError("finetune") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from langchain_graft.finetune_bridge.adapters.config import AdapterConfig
     from langchain_graft.finetune_bridge.training.rows import GeneratorRow
@@ -83,7 +88,8 @@ def load_trainable(
     )
     if processes.sharding == "zero3":
         spread_tensors(model, device=device)
-    model = model if is_full else _with_lora(model, settings)
+    tokenizer = ModelTokenizer(fast, name=weights.name)
+    model = model if is_full else _with_lora(model, settings, tokenizer)
     if is_full:
         model.requires_grad_(True)  # noqa: FBT003 (torch's signature)
     if processes.sharding == "fsdp2":
@@ -93,7 +99,6 @@ def load_trainable(
         model.activation_checkpointing_enable({"use_reentrant": False})
     most = _FORWARD_TOKENS.get(torch.device(device).type, _FORWARD_TOKENS_ELSEWHERE)
     step = TrainableGenerator(model, numbers=numbers, most_tokens=most, processes=processes)
-    tokenizer = ModelTokenizer(fast, name=weights.name)
     return TrainableBase(model, tokenizer, digest, step)
 
 
@@ -134,18 +139,24 @@ def _numbers(settings: GeneratorSettings, device: str) -> torch.dtype:
     return numbers
 
 
-def _with_lora(model: Any, settings: GeneratorSettings) -> Any:
+def _with_lora(model: Any, settings: GeneratorSettings, tokenizer: ModelTokenizer) -> Any:
     started = check_folder(Path(settings.start)).config if settings.start else None
     if settings.start and started is None:
         raise refused(Path(settings.start), "it is a map of a query's vector, no LoRA")
     torch.manual_seed(settings.seed)
+    config = _lora_config(settings, started)
+    rows = {token: tokenizer.ids(words) for token, words in settings.lora.token_rows}
+    if rows:
+        config = with_token_rows(config, model, count=len(rows))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecations among libraries
         try:
-            model = get_peft_model(model, _lora_config(settings, started))
+            model = get_peft_model(model, config)
         except ValueError as error:
             msg = f"LoRA can not be put into {settings.base!r}: {error}"
             raise TrainingError(msg, folder=settings.out) from error
+    if rows:
+        begin_token_rows(model, rows)
     if started is not None:
         _put_pairs(model, settings, started)
     return model
@@ -196,17 +207,28 @@ def _put_pairs(model: Any, settings: GeneratorSettings, started: AdapterConfig) 
 
 
 def probes_of(
-    base: TrainableBase, settings: GeneratorSettings, rows: Sequence[GeneratorRow | PreferenceRow]
+    base: TrainableBase,
+    settings: GeneratorSettings,
+    rows: Sequence[GeneratorRow | PreferenceRow | ReflectionRow],
 ) -> tuple[Probe, ...]:
     """What it answers now; over a base in 4 bits it will be served by another one."""
     if settings.method == "qlora":
         return ()
-    asked = [row.prompt if isinstance(row, PreferenceRow) else row.messages[:-1] for row in rows]
-    return tuple(_probe(base, messages) for messages in list(filter(None, asked))[:_PROBES])
+    asked = (_asked(base.tokenizer, row) for row in rows)
+    return tuple(_probe(base, prompt) for prompt in islice(filter(None, asked), _PROBES))
 
 
-def _probe(base: TrainableBase, messages: Sequence[Mapping[str, str]]) -> Probe:
-    prompt = base.tokenizer.chat_prompt(messages)
+def _asked(
+    tokenizer: ModelTokenizer, row: GeneratorRow | PreferenceRow | ReflectionRow
+) -> str | None:
+    """The prompt of a row; None: its reply is the first word."""
+    if isinstance(row, ReflectionRow):
+        return row.question
+    messages = row.prompt if isinstance(row, PreferenceRow) else row.messages[:-1]
+    return tokenizer.chat_prompt(messages) if messages else None
+
+
+def _probe(base: TrainableBase, prompt: str) -> Probe:
     scores, ids = base.step.next_logprobs(base.tokenizer.prompt_ids(prompt)).topk(_PROBE_TOKENS)
     told = [(i, score) for i, score in zip(ids.tolist(), scores.tolist(), strict=True)]
     told = [pair for n, pair in enumerate(told) if n == 0 or pair[1] > _PROBABLE]

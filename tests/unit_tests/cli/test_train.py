@@ -1,6 +1,7 @@
 """`graft train`: from rows to an adapter in the knowledge base, and what to do next."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from langchain_core.documents import Document
 
 from langchain_graft.cli import train_command
 from langchain_graft.cli.main import main
-from langchain_graft.finetune_bridge import AdapterManifest, QueryMap
+from langchain_graft.finetune_bridge import AdapterManifest, QueryMap, ReflectionRow
 from langchain_graft.finetune_bridge.training.doctor import check_loss
 from langchain_graft.finetune_bridge.training.settings import settings_from_json
 from langchain_graft.finetune_bridge.training.trained_adapter import (
@@ -181,10 +182,49 @@ def test_a_chat_model_learns_preferences(graft, trainings, tmp_path):
     assert trainings[0][0].task == "preferences"
 
 
-@pytest.mark.parametrize("task", ["embeddings", "generator", "preferences"])
+@pytest.fixture
+def judging(monkeypatch):
+    """A model that asks for the number of a passage, answers with it, and finds all well."""
+
+    def reply(prompt):
+        if "Reply with one question" in prompt:
+            return f"Which w{re.search('number ([0-9]+)', prompt)[1]}?"
+        return "5" if "1 to 5" in prompt else "yes" if "yes or no" in prompt else "It is."
+
+    model = ScriptedChatModel(reply=reply)
+    monkeypatch.setattr("langchain_graft.models.load_chat_model", lambda *_, **__: model)
+    return model
+
+
+def test_self_rag_learns_a_files_rows_and_those_that_a_model_makes(
+    graft, trainings, judging, tmp_path
+):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"question": "2 and 2?", "retrieve": False}), encoding="utf-8")
+    options = ("--rows", str(rows), "--generate", "5", "--base", "hf:tiny", "--dry-run")
+    told = graft("train", "self-rag", *options)
+    settings, learned = trainings[0]
+    assert (settings.task, settings.learns) == ("self-rag", "generator")
+    assert told["rows"]["kind"] == "ReflectionRow"
+    assert learned[0] == ReflectionRow("2 and 2?", retrieve=False)
+    answered = [row for row in learned if row.answer]
+    assert len(answered) == 5
+    assert all(
+        (row.retrieve, row.relevance, row.answer) == (True, True, "It is.") for row in answered
+    )
+    before = len(judging.asked)
+    assert graft("train", "self-rag", *options)["rows"] == told["rows"]
+    assert len(judging.asked) == before  # its replies were kept
+
+
+def test_self_rag_without_rows_says_what_it_needs(graft, trainings):
+    assert "learns from judgements" in graft("train", "self-rag", "--base", "hf:tiny", code=2)
+
+
+@pytest.mark.parametrize("task", ["embeddings", "generator", "preferences", "self-rag"])
 def test_each_task_has_its_training(task):
     settings = settings_from_json({"task": task, "base": "b", "out": "o"})
-    name = {"preferences": "train_preferences"}.get(task, f"train_{task}")
+    name = f"train_{task.replace('-', '_')}"
     assert train_command._train(settings).__name__ == name
 
 

@@ -77,8 +77,22 @@ def test_no_token_is_left_in_the_words(text):
     assert not any(token.lower() in words for token in REFLECTION_TOKENS)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Steve Jobs [Fully supported] [Utility:5]", "Steve Jobs"),
+        ("Apple [Relevant].[Utility:5]", "Apple."),
+        ("Jobs [Relevant] and Woz [relevant] .", "Jobs and Woz ."),
+        ("He [Relevant]left", "He left"),
+        ("one [Relevant]\ntwo", "one\ntwo"),
+    ],
+)
+def test_no_space_is_left_where_a_token_stood(text, words):
+    assert without_reflection(text) == words
+
+
 def test_a_token_that_removing_another_one_makes_is_removed_too():
-    assert without_reflection("[Rele[Relevant]vant]x [reLEvant]") == "x "
+    assert without_reflection("[Rele[Relevant]vant]x [reLEvant]") == "x"
     assert (
         "[relevant]" not in without_reflection("[Rele" * 20 + "[Relevant]" + "vant]" * 20).lower()
     )

@@ -283,7 +283,7 @@ def test_half_a_pair(folder, name, reason):
         ("base_model.model.lm_head.weight", "expected names as"),
         ("base_model.model.lm_head.base_layer.weight", "save_embedding_layers=False"),
         (f"{Q}.lora_magnitude_vector.weight", "DoRA"),
-        (f"{Q}.lora_embedding_A", "linear layers only"),
+        (f"{Q}.lora_embedding_C", "expected names as"),
         (f"{Q}.lora_B.bias", "biases are not served"),
         ("base_model.model.../../etc.lora_A.weight", "expected names as"),
         ("../../q_proj.lora_A.weight", "expected names as"),
