@@ -15,7 +15,7 @@ except ImportError as error:
     raise MissingExtraError("finetune") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from sentence_transformers import SentenceTransformer
@@ -75,6 +75,12 @@ class TrainableEmbedder:
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """Those that are trained, by name."""
         return {name: one for name, one in self._model.named_parameters() if one.requires_grad}
+
+    @property
+    def vocabulary(self) -> Collection[str]:
+        """Of its tokenizer."""
+        words: Collection[str] = self._model.tokenizer.get_vocab()
+        return words
 
     @torch.no_grad()
     def vectors(self, texts: Sequence[str], *, prompt_name: str) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from langchain_graft.finetune_bridge.training.contrastive_batches import (
 )
 from langchain_graft.finetune_bridge.training.contrastive_step import contrastive_loss, drift
 from langchain_graft.finetune_bridge.training.known_vectors import known_of
+from langchain_graft.finetune_bridge.training.random_texts import RandomTexts
 from langchain_graft.finetune_bridge.training.ranked_passages import ndcg_at_10
 
 try:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from langchain_graft.finetune_bridge.training.rows import EmbeddingRow
     from langchain_graft.finetune_bridge.training.settings import EmbeddingSettings
     from langchain_graft.models.sentence_embeddings import SentenceEmbeddings
+
+    Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 _JUDGED = 256
 """Held-out rows that an evaluation reads, at most: it is to cost little beside the steps."""
@@ -66,22 +69,6 @@ class FixedPassages:
         return self._vectors[[self._places[text] for text in texts]]
 
 
-class BaseVectors:
-    """The base's vectors of texts that are trained on, each computed once, when it is needed."""
-
-    def __init__(self, model: TrainableEmbedder) -> None:
-        self._model = model
-        self._found: dict[tuple[str, str], torch.Tensor] = {}
-
-    def of(self, texts: Sequence[str], *, prompt_name: str) -> torch.Tensor:
-        """Their vectors, `float32[texts, dimension]`."""
-        new = [text for text in texts if (prompt_name, text) not in self._found]
-        if new:
-            vectors = self._model.base_vectors(new, prompt_name=prompt_name)
-            self._found |= dict(zip(((prompt_name, text) for text in new), vectors, strict=True))
-        return torch.stack([self._found[prompt_name, text] for text in texts])
-
-
 @dataclass
 class ContrastiveTask:
     """To find each query's passage among a batch's; a `TrainingTask`."""
@@ -94,7 +81,7 @@ class ContrastiveTask:
 
     def __post_init__(self) -> None:
         self._answers = answers_of([*self.learned, *self.held])
-        self._base = BaseVectors(self.model)
+        self._random = RandomTexts(self.model.vocabulary) if self.settings.keep else None
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """See `TrainingTask`."""
@@ -115,33 +102,31 @@ class ContrastiveTask:
             negatives=settings.negatives,
             pool=() if self.fixed is None else self.fixed.pool,
         )
-        return self.model.backward(
-            batch,
-            self._loss_of(batch),
-            seed=seed,
-            passages=None if self.fixed is None else self.fixed.of(batch.passages),
-        )
-
-    def _loss_of(
-        self, batch: ContrastiveBatch
-    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """The contrastive loss, and how far the vectors that are trained went from the base's."""
-        settings = self.settings
-        loss_of = partial(
+        passages = None if self.fixed is None else self.fixed.of(batch.passages)
+        loss_of: Loss = partial(
             contrastive_loss, batch=batch, scale=settings.scale, sizes=settings.matryoshka
         )
-        if not settings.keep:
-            return loss_of
-        asked = self._base.of(batch.queries, prompt_name="query")
-        found = None if self.fixed else self._base.of(batch.passages, prompt_name="document")
+        if self._random is not None:
+            batch, loss_of = self._holding(batch, loss_of, self._random, seed)
+        return self.model.backward(batch, loss_of, seed=seed, passages=passages)
 
-        def with_drift(queries: torch.Tensor, passages: torch.Tensor) -> torch.Tensor:
-            moved = drift(queries, asked)
-            if found is not None:
-                moved = moved + drift(passages, found)
-            return loss_of(queries, passages) + settings.keep * moved
+    def _holding(
+        self, batch: ContrastiveBatch, loss_of: Loss, texts: RandomTexts, seed: int
+    ) -> tuple[ContrastiveBatch, Loss]:
+        """With random texts beside the batch's, whose vectors are to stay as the base's."""
+        asked = texts.queries(seed)
+        found = [] if self.fixed else texts.passages(seed)
+        base = self.model.base_vectors(asked, prompt_name="query")
+        if found:
+            base = torch.cat([base, self.model.base_vectors(found, prompt_name="document")])
+        queries, passages = len(batch.queries), len(batch.passages)
 
-        return with_drift
+        def with_drift(asked: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+            moved = drift(torch.cat([asked[queries:], found[passages:]]), base)
+            return loss_of(asked[:queries], found[:passages]) + self.settings.keep * moved
+
+        more = replace(batch, queries=[*batch.queries, *asked], passages=[*batch.passages, *found])
+        return more, with_drift
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:

@@ -176,8 +176,8 @@ class EmbeddingSettings(TrainSettings):
     scale: float = 20.0
     """Cosines are multiplied by it: one over the softmax's temperature."""
     keep: float = 0.0
-    """Weight of how far vectors went from the base's (1 - cosine), beside the contrastive loss: of
-    what the base knows of other texts more is kept (Li and Hoiem, arXiv 1606.09282)."""
+    """Weight of how far the vectors of random words went from the base's (1 - cosine), beside the
+    contrastive loss: so what the base knows of other texts is kept (Li and Hoiem, 1606.09282)."""
     strength: float | None = None
     """What is served of the change that was learned (WiSE-FT, Wortsman et al., arXiv 2109.01903):
     1 is all of it, less forgets less; None: 1, 0.75 or 0.5, as 100 held-out rows or more rank best;

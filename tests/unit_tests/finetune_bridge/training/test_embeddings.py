@@ -224,7 +224,7 @@ def test_held_out_queries_choose_among_all_passages_where_those_are_fixed(folder
 
 
 @pytest.mark.parametrize("side", ["query", "both"])
-def test_vectors_are_kept_near_the_base(folder, rows, settings, tmp_path, side):
+def test_vectors_of_other_texts_are_kept_near_the_base(folder, rows, settings, tmp_path, side):
     base = SentenceEmbeddings(folder, device="cpu", dtype="float32")
     texts = ["w3 w55 w8", "w41"]
     near = {}
@@ -239,7 +239,7 @@ def test_vectors_are_kept_near_the_base(folder, rows, settings, tmp_path, side):
         near[keep] = float((both[0] * both[1]).sum(axis=1).min())
         assert len(losses(changed)) == 18
     assert near[0.0] < 0.9
-    assert near[100.0] > 0.99
+    assert near[100.0] > 0.93
 
 
 def test_what_is_learned_is_served_by_its_strength(rows, settings, tmp_path):
