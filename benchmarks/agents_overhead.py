@@ -3,7 +3,8 @@
 A turn retrieves 5 of 200 short documents from a list and asks a model that replies at once with
 one short sentence. The peer is a graph of two nodes by hand, which does just that. Milliseconds a
 turn, in turns, so that both have the same machine; and of those the processor's own, which other
-work on the machine does not change. SQLite is in memory and in a file, where it waits for the disk.
+work on the machine does not change. SQLite is in memory; in a file, where it waits for the disk;
+and in a file that `open_sqlite_saver` opened, where it does not.
 """
 
 import sqlite3
@@ -22,7 +23,13 @@ from langgraph.graph import END, START, StateGraph
 from report import finish, print_table
 from typing_extensions import TypedDict
 
-from langchain_graft.agents import Piece, RetrieveConfig, create_retrieve_chat, stream_events
+from langchain_graft.agents import (
+    Piece,
+    RetrieveConfig,
+    create_retrieve_chat,
+    open_sqlite_saver,
+    stream_events,
+)
 from langchain_graft.testing import ScriptedChatModel
 
 TURNS = 100
@@ -108,7 +115,7 @@ def saver_in(path: Path | str = ":memory:") -> SqliteSaver:
 
 def main() -> None:
     model = ScriptedChatModel(reply=lambda _: "Person 1 has the favourite number 1. [1]")
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, open_sqlite_saver(Path(folder) / "own.sqlite") as saver:
         ours, bare = Path(folder) / "ours.sqlite", Path(folder) / "bare.sqlite"
         turns = {
             "model_alone": lambda _: model.invoke(QUESTION),
@@ -116,6 +123,7 @@ def main() -> None:
             "bare_graph": turn_of(bare_graph(model, None)),
             "retrieve_chat_sqlite": turn_of(our_chat(model, saver_in())),
             "bare_graph_sqlite": turn_of(bare_graph(model, saver_in())),
+            "retrieve_chat_open_sqlite_saver": turn_of(our_chat(model, saver)),
             "retrieve_chat_sqlite_file": turn_of(our_chat(model, saver_in(ours))),
             "bare_graph_sqlite_file": turn_of(bare_graph(model, saver_in(bare))),
         }
