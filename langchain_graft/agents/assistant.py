@@ -8,12 +8,18 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+)
 
 from langchain_graft.agents.code_executor import code_blocks
 from langchain_graft.agents.events import Asked, Piece
 from langchain_graft.agents.graph_node import GraphNode
-from langchain_graft.agents.langgraph_extra import get_stream_writer
+from langchain_graft.agents.langgraph_extra import get_stream_writer, push_message
 from langchain_graft.agents.prompts import (
     RETRIEVE_CODE_PROMPT,
     RETRIEVE_DEFAULT_PROMPT,
@@ -32,6 +38,7 @@ from langchain_graft.chains.context import numbered_sources
 from langchain_graft.chains.prompts import PLAIN_RAG_PROMPT
 from langchain_graft.chains.refusal import refusal
 from langchain_graft.language import language_of
+from langchain_graft.models.asking import NOT_FOR_THE_USER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +81,8 @@ class Assistant:
         self.asks_by = _asks_by(model, config)
         self._check = create_answerable_check(model) if self.asks_by == "check" else None
         offered = [*tools, *([update_context] if self.asks_by == "tool" else [])]
-        self.model: Runnable[Any, BaseMessage] = model.bind_tools(offered) if offered else model
+        asked: Runnable[Any, BaseMessage] = model.bind_tools(offered) if offered else model
+        self.model = asked.with_config(tags=[NOT_FOR_THE_USER])  # what it asks for is not shown
         self._runs_code = executor is not None and config.task == "code"
         self._tools = {one.name for one in tools}
 
@@ -151,7 +159,7 @@ def create_assistant_node(  # noqa: C901 (the same step twice, sync and async)
             for piece in pieces:
                 said.append(piece)
                 if text := reader.push(str(piece.text)):
-                    tell(Piece(text))
+                    _tell(tell, reader, text)
         return _ended(assistant, reader, said, state)
 
     async def aask(state: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -165,7 +173,7 @@ def create_assistant_node(  # noqa: C901 (the same step twice, sync and async)
             async for piece in pieces:
                 said.append(piece)
                 if text := reader.push(str(piece.text)):
-                    tell(Piece(text))
+                    _tell(tell, reader, text)
         return _ended(assistant, reader, said, state)
 
     return GraphNode(ask, aask)
@@ -185,8 +193,14 @@ def _ended(
     whole: BaseMessage = reduce(add, said) if said else AIMessage("")
     told = assistant.read(whole, reader.text.strip(), state)
     if held and told["verdict"] != "update":
-        get_stream_writer()(Piece(held))
-    return told
+        _tell(get_stream_writer(), reader, held)
+    return {**told, "reply_id": reader.id}
+
+
+def _tell(tell: StreamWriter, reader: ReplyReader, text: str) -> None:
+    """Pass on the next words: as an event, and where messages are streamed, as one of them."""
+    tell(Piece(text))
+    push_message(AIMessageChunk(content=text, id=reader.id), state_key=None)
 
 
 def _asks_by(model: BaseChatModel, config: RetrieveConfig) -> str:

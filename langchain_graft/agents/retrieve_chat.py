@@ -62,8 +62,9 @@ def create_retrieve_chat(
 
     It takes `{"input": question}` or `{"messages": [...]}`, with `{"configurable": {"thread_id":
     ...}}` where there is a saver, and gives `answer`, `citations`, `context`, `ended` and the rest
-    of `RetrieveOutput`. `stream_events` gives a turn as it goes. `filter` and `weights` can be set
-    per call in `config["configurable"]`, as in chains.
+    of `RetrieveOutput`. `stream_events` gives a turn as it goes; `stream_mode="messages"` has the
+    assistant's words as a reader sees them, and no request for documents. `filter` and `weights`
+    can be set per call in `config["configurable"]`, as in chains.
 
     Args:
         model: Any chat model.
@@ -189,7 +190,7 @@ def _finish(state: dict[str, Any], _: RunnableConfig) -> dict[str, Any]:
     citations = find_citations(without_code(answer), context, question=question)
     get_stream_writer()(Answered(answer, citations, context, ended))
     return {
-        "messages": [AIMessage(answer)],
+        "messages": [AIMessage(answer, id=(state["reply"] and state.get("reply_id")) or None)],
         "answer": answer,
         "citations": citations,
         "ended": ended,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _AROUND = re.compile(r"^[\s*_`\"'“”#>.:-]+|[\s*_`\"'“”.!:-]+$")
 _REQUEST = re.compile(rf"[\s*_`#>]*{UPDATE_CONTEXT}[*_`]*[.!](?:\s|$)")
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
+_THINK = "<think>"
 _TOOL_WORDS = re.compile(r"</?(?:tool_call|tools|tool_response|function_call|function)\b[^>\n]*>")
 _MOST_LAYERS = 8
 
@@ -78,6 +80,8 @@ class ReplyReader:
         self._cited = None if documents is None else CitedAnswer(documents, question=question)
         self._held = ""
         self._open = True
+        self.id = f"reply-{uuid4()}"
+        """Of the message that its pieces make up."""
         self.text = ""
         """The reply as a reader sees it."""
 
@@ -103,7 +107,10 @@ class ReplyReader:
 
 
 def _may_become_update(text: str) -> bool:
-    line, end, _ = text.lstrip().partition("\n")
+    text = _THOUGHT.sub("", text).lstrip()  # one that is not at its end is all that there is
+    if text and _THINK.startswith(text.lower()):
+        return True
+    line, end, _ = text.partition("\n")
     bare = " ".join(_AROUND.sub("", line).split()).upper()
     if _REQUEST.match(line):
         return True

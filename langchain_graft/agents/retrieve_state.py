@@ -58,6 +58,8 @@ class RetrieveState(RetrieveOutput):
     """How often the search was widened."""
     reply: str
     """The assistant's last."""
+    reply_id: str
+    """Under which its pieces were streamed as a message; the answer's message has it too."""
     verdict: Verdict
     pending: list[AnyMessage]
     """What was said between assistant, tools, executor and person since the last documents."""
@@ -80,6 +82,7 @@ def fresh_turn(question: str) -> dict[str, Any]:
         "seen": [],
         "widened": 0,
         "reply": "",
+        "reply_id": "",
         "verdict": "asked",
         "pending": [],
     }

@@ -1,5 +1,6 @@
 import asyncio
 import math
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
+from pydantic import PrivateAttr
 
 from langchain_graft.agents import (
     Answered,
@@ -294,6 +296,85 @@ class WaitingChatModel(ScriptedChatModel):
         async for chunk in super()._astream(messages, stop, run_manager):
             await asyncio.sleep(0)
             yield chunk
+
+
+async def messages_of(chat, way, given=QUESTION):
+    """What `stream_mode="messages"` has: the texts of whole messages, and how many pieces."""
+    if way == "sync":
+        chunks = [message for message, _ in chat.stream(given, stream_mode="messages")]
+    else:
+        chunks = [message async for message, _ in chat.astream(given, stream_mode="messages")]
+    texts = {}
+    for one in chunks:
+        texts[one.id] = texts.get(one.id, "") + one.text
+    return [text for text in texts.values() if text not in given.values()], len(chunks)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize(
+    "asks", ["UPDATE CONTEXT", "**Update context**", "<think>Hm.</think> UPDATE CONTEXT"]
+)
+async def test_messages_have_the_answer_once_and_no_request(way, asks, make_retriever):
+    chat = chat_of([asks, asks, "Person 7 likes the number 7."], make_retriever())
+    texts, pieces = await messages_of(chat, way)
+    assert texts == [ANSWER]
+    assert pieces > 4
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+async def test_messages_have_a_refusal_too(way, make_retriever):
+    [text], _ = await messages_of(chat_of(["UPDATE CONTEXT"] * 3, make_retriever(1)), way)
+    assert is_refusal(text)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+async def test_the_call_for_documents_is_in_no_message(way, make_retriever):
+    asking = AIMessage("", tool_calls=[{"name": "update_context", "args": {}, "id": "1"}])
+    chat = chat_of([asking, "Person 7 likes the number 7."], make_retriever(), asks_by="tool")
+    texts, _ = await messages_of(chat, way)
+    assert texts == [ANSWER]
+
+
+async def test_an_answer_s_message_keeps_its_id_in_the_conversation(make_retriever):
+    chat = chat_of(
+        ["Person 7 likes the number 7."] * 2, make_retriever(), checkpointer=InMemorySaver()
+    )
+    thread = {"configurable": {"thread_id": "1"}}
+    streamed = {one.id async for one, _ in chat.astream(QUESTION, thread, stream_mode="messages")}
+    await chat.ainvoke(QUESTION, thread)
+    kept = (await chat.aget_state(thread)).values["messages"]
+    assert [one.type for one in kept] == ["human", "ai", "human", "ai"]
+    assert len({one.id for one in kept}) == 4
+    assert kept[1].id in streamed
+    assert kept[3].id not in streamed
+
+
+class HaltingChatModel(ScriptedChatModel):
+    """Goes on behind its second word when it is let."""
+
+    _let: threading.Event = PrivateAttr(default_factory=threading.Event)
+
+    @property
+    def let(self):
+        return self._let
+
+    def _stream(self, messages, stop=None, run_manager=None, **settings):
+        for number, piece in enumerate(super()._stream(messages, stop, run_manager, **settings)):
+            if number == 2 and not self._let.wait(20):
+                msg = "The first words were held back"
+                raise TimeoutError(msg)
+            yield piece
+
+
+@pytest.mark.parametrize("mode", ["messages", "custom"])
+def test_the_first_words_do_not_wait_for_the_next(mode, make_retriever):
+    model = HaltingChatModel(script=["Person 7 likes the number 7."])
+    chat = chat_of(model, make_retriever(), task="code")
+    for one in chat.stream(QUESTION, stream_mode=mode):
+        message = one[0] if mode == "messages" else one
+        if getattr(message, "text", "") == "Person":
+            model.let.set()
+    assert model.let.is_set()
 
 
 async def test_closing_the_stream_stops_the_model(make_retriever):
