@@ -28,9 +28,9 @@ from typing import Any
 
 from langchain_core.documents import Document
 from report import data_folder, finish, print_table
-from sklearn.feature_extraction import DictVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.feature_extraction import DictVectorizer  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 
 from langchain_graft.chains.self_rag.formulas import (
     relevance_score,
@@ -95,7 +95,7 @@ def open_rows(count: int) -> tuple[list[ReflectionRow], list[ReflectionRow]]:
     held, rest = usable[:JUDGED], usable[JUDGED:]
     hidden = {document for one in held for document in judged[one]}
     learned = [one for one in rest if not hidden & judged[one].keys()][:count]
-    parts = []
+    parts: list[list[ReflectionRow]] = []
     with tempfile.TemporaryDirectory() as place:
         index = BM25Index(place)
         index.add(list(corpus.values()))
