@@ -34,7 +34,7 @@ from langchain_graft.finetune_bridge import (
     QueryMap,
 )
 from langchain_graft.finetune_bridge.serving.shelf import tokenizer_digest
-from langchain_graft.models import SentenceEmbeddings
+from langchain_graft.models import SentenceEmbeddings, sentence_embeddings
 from langchain_graft.models.digest import embeddings_digest
 
 WORDS = ["[PAD]", "[UNK]", *"abcdefgh"]
@@ -269,6 +269,14 @@ def loaded(embeddings):
     return len(embeddings._shelf._home.layers._adapters)
 
 
+@contextlib.contextmanager
+def two_workers(monkeypatch):
+    """Two calls at once, on one core too."""
+    with ThreadPoolExecutor(2) as workers, monkeypatch.context() as patched:
+        patched.setattr(sentence_embeddings, "_workers", lambda _: workers)
+        yield
+
+
 def test_a_former_version_is_let_go_when_its_last_call_ends(base, store, register, monkeypatch):
     gc.collect()
     embeddings = AdapterEmbeddings(base, store)
@@ -287,9 +295,9 @@ def test_a_former_version_is_let_go_when_its_last_call_ends(base, store, registe
         return forward(texts, *rest)
 
     monkeypatch.setattr(base, "_forward", slow)
-    with ThreadPoolExecutor(1) as pool:
+    with two_workers(monkeypatch), ThreadPoolExecutor(1) as pool:
         answer = pool.submit(embeddings.embed_query, "b")
-        entered.wait(20)
+        assert entered.wait(20)
         register(1, side="query", current=True)
         embeddings.embed_query("a")
         assert loaded(embeddings) == start + 2
