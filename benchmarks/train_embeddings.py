@@ -6,7 +6,8 @@ that were not learned from, on those of them whose documents were not either, an
 (NQ-Open), where nothing should get lost.
 
 - `medquad`: LoRA on MiniLM, 3,847 questions with their answers; all 5,588 answers are searched.
-- `medquad-queries`: the same for queries only: answers stay as they are.
+- `medquad-keep`: the same, longer, with the vectors of random words held to the base's.
+- `medquad-queries`: the first for queries only: answers stay as they are.
 - `scifact`: LoRA on MiniLM for queries only, hard negatives mined with MiniLM.
 - `zh`: a query map over e5's vectors, Chinese questions to physicians.
 - `generated`: no labels; questions to passages of MedQuAD, written by a small local model and kept
@@ -55,8 +56,8 @@ from langchain_graft.models.pull import models_folder
 WORK = models_folder().parent / "bench" / "train_embeddings"
 GUARD = "nq_open_oracle"
 BARS = {"medquad_relative": 0.20, "guard_relative": -0.01}
-ASKED_ABOUT = 200
-WRITER = "qwen2.5-coder-0.5b"
+ASKED_ABOUT = 1000
+WRITER = "hf:qwen2.5-coder-0.5b"
 CHUNK = 256
 
 
@@ -131,7 +132,7 @@ def rows_without_labels(part: Part) -> list[EmbeddingRow]:
     folder = WORK.parent / f"{part.data}-{part.base}-fifth"
     kb = KnowledgeBase.create(folder, embeddings=part.base, exist_ok=True)
     kb.ingest_documents(fifth_of(part.data), root=part.data, on_progress=tell)
-    model = load_chat_model(WRITER, max_tokens=64, temperature=0)
+    model = load_chat_model(WRITER, max_tokens=32, temperature=0)
     made = generate_rows(kb, model, most=ASKED_ABOUT, on_progress=tell)
     mined = mine_negatives(kb, made.rows)
     kb.close()
@@ -159,6 +160,20 @@ PARTS = {
             "max_tokens": 128,
             "eval_share": 0.05,
             "group_rows": 8,
+            "strength": 1.0,
+        },
+    ),
+    "medquad-keep": Part(
+        data="medquad_faq",
+        base="minilm",
+        split="dev",
+        rows=labelled_rows,
+        settings={
+            "lora": {"r": 32, "alpha": 64},
+            "max_tokens": 192,
+            "eval_share": 0.05,
+            "group_rows": 8,
+            "keep": 10.0,
             "strength": 1.0,
         },
     ),
@@ -199,9 +214,7 @@ PARTS = {
         settings={
             "lora": {"r": 16, "alpha": 32},
             "side": "query",
-            "batch_size": 64,
-            "epochs": 2,
-            "learning_rate": 2e-4,
+            "eval_share": 0.2,
             "negatives": 0,
         },
     ),
