@@ -82,7 +82,12 @@ def server_settings(arguments: argparse.Namespace) -> ServerSettings:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until it is stopped."""
     from langchain_graft.cli.console import progress  # noqa: PLC0415
-    from langchain_graft.cli.served_chains import embeddings_name, served_chains  # noqa: PLC0415
+    from langchain_graft.cli.served_chains import (  # noqa: PLC0415
+        embeddings_name,
+        has_graph,
+        neo4j_address,
+        served_chains,
+    )
     from langchain_graft.server import (  # noqa: PLC0415
         ApiKeys,
         Served,
@@ -98,11 +103,13 @@ def run(arguments: argparse.Namespace) -> int:
     with progress() as on_progress:
         kb = open_filled(arguments.kb, on_progress)
         model = load_model(arguments, on_progress, kb)
+    reads_graph = has_graph(arguments) or neo4j_address(arguments)
     try:
         served = Served(
             chains=served_chains(arguments, kb, model),
             default=arguments.chain,
             fixed=("self-rag",),
+            unfiltered=("text2cypher", "overview", *(("auto",) if reads_graph else ())),
             adapters=lambda: adapter_names(kb, model),
             embeddings_name=embeddings_name(kb),
             embeddings=lambda: kb.embeddings,

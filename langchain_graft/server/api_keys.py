@@ -81,6 +81,9 @@ def _checked(keys: Iterable[str]) -> list[str]:
             "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
         raise ValueError(msg)
+    if any(not key.isascii() or len(key.split()) != 1 for key in keys):
+        msg = "An API key has letters beyond ASCII, or a blank, which clients send in other ways"
+        raise ValueError(msg)
     return keys
 
 

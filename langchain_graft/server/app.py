@@ -106,6 +106,7 @@ def _add_answers(app: FastAPI, served: Served, metrics: Metrics) -> None:
         chain, more = await run_in_executor(
             compute_pool(), served.chain, asked.model, settings.get("adapter")
         )
+        served.check_filter(asked.model, settings)
         answering = asked.answering()
         served.check_answering(asked.model, answering)
         settings |= {**more, **answering}

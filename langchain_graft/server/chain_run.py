@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +128,10 @@ def plain_value(value: Any) -> Any:
     """What a chain gives, as plain values."""
     if isinstance(value, Document):
         named = {"document_id": value.id, "source_id": value.metadata.get("source_id")}
-        return {**named, "text": value.page_content, "metadata": value.metadata}
+        return {**named, "text": value.page_content, "metadata": plain_value(value.metadata)}
     if isinstance(value, dict):
         return {key: plain_value(one) for key, one in value.items()}
-    return [plain_value(one) for one in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [plain_value(one) for one in value]
+    is_no_number = isinstance(value, float) and not math.isfinite(value)
+    return None if is_no_number else value  # JSON has no NaN

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OPEN = "/health"
 _EVENTS = b"text/event-stream"
+_PASSED_ON = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"))
+"""Headers of a proxy, whose other side may be anywhere."""
 _GONE = 499
 """The status that is counted where a client went away."""
 _STOP_SECONDS = 5.0
@@ -36,7 +38,7 @@ class Gate:
     is over. So no route has to think of any of it.
 
     Without keys only this machine is spoken to, by its own names: a web page that is open here has
-    another origin, or another name for this address, and is refused.
+    another origin, or another name for this address, and is refused. So is what a proxy passes on.
     """
 
     def __init__(
@@ -74,8 +76,8 @@ class Gate:
 
     async def _let_in(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if scope["path"] != OPEN:
-            self._check_sender(headers)
+        if scope["path"] != OPEN or scope["method"] not in ("GET", "HEAD"):
+            self._check_sender(scope, headers)
         body = await self._body(headers, receive)
         if scope["method"] != "POST":
             await self._answer(scope, receive, body, exchange)
@@ -83,7 +85,7 @@ class Gate:
         async with self._turn():
             await self._answer(scope, receive, body, exchange)
 
-    def _check_sender(self, headers: dict[bytes, str]) -> None:
+    def _check_sender(self, scope: Scope, headers: dict[bytes, str]) -> None:
         """Who may ask, and as often as that.
 
         Raises:
@@ -96,8 +98,11 @@ class Gate:
             if who is None:
                 message = "Incorrect API key provided: send it as 'Authorization: Bearer KEY'"
                 raise refuse(message, status=401, code="invalid_api_key")
-        elif not _is_from_here(headers):
-            message = "Without API keys only this machine is answered, by the name localhost"
+        elif not _is_from_here(scope, headers):
+            message = (
+                "Without API keys only this machine is answered, by the name localhost, and no "
+                "proxy: give the server keys"
+            )
             raise refuse(message, status=403, code="forbidden")
         if seconds := self._rate.take(who):
             message = f"More than {self._settings.requests_per_minute} requests in a minute"
@@ -215,8 +220,11 @@ def _gone() -> RefusedRequest:
     return refuse("The client is gone", status=_GONE)
 
 
-def _is_from_here(headers: dict[bytes, str]) -> bool:
-    """Whether a request names this machine as its host and, if any, as its origin."""
+def _is_from_here(scope: Scope, headers: dict[bytes, str]) -> bool:
+    """Whether a request comes from this machine, and names it as its host and, if any, origin."""
+    client = scope.get("client")  # None: a Unix socket's
+    if (client and not is_loopback(client[0])) or not _PASSED_ON.isdisjoint(headers):
+        return False
     urls = [f"//{headers.get(b'host', '')}", *filter(None, [headers.get(b"origin")])]
     try:
         names = [urlsplit(url).hostname for url in urls]

@@ -11,8 +11,9 @@ from langchain_graft import __version__
 from langchain_graft.agents.retrieve_reply import without_tool_words
 from langchain_graft.agents.tools import create_chain_tool, create_retrieval_tool
 from langchain_graft.chains.inputs import as_input
-from langchain_graft.errors import GraftError
+from langchain_graft.errors import CypherError, GraftError
 from langchain_graft.server.chain_run import plain_value
+from langchain_graft.server.error_reply import error_reply
 from langchain_graft.server.mcp_extra import (
     CallToolResult,
     MCPServer,
@@ -102,7 +103,10 @@ class _Bounded:
         except TimeoutError as error:
             msg = f"No result within {self._seconds:g} seconds"
             raise ToolError(msg) from error
-        except (GraftError, ValueError) as error:
+        except GraftError as error:
+            is_asked = isinstance(error, CypherError)  # anything else may name files and addresses
+            raise ToolError(str(error) if is_asked else error_reply(error).message) from error
+        except ValueError as error:
             raise ToolError(str(error)) from error
 
 
@@ -199,7 +203,8 @@ async def _read(
         "notifications": list(result.notifications),
         "cypher": result.cypher,
     }
-    return _result(_json({"rows": result.rows, "truncated": result.truncated}), told)
+    shown = _plain({"rows": result.rows, "truncated": result.truncated})
+    return _result(_json(shown), told)
 
 
 async def _schema(neo4j: Neo4jGraphStore) -> CallToolResult:
@@ -209,8 +214,19 @@ async def _schema(neo4j: Neo4jGraphStore) -> CallToolResult:
 
 def _result(text: str, told: Mapping[str, Any]) -> CallToolResult:
     return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=json.loads(_json(told))
+        content=[TextContent(type="text", text=text)],
+        structured_content=json.loads(_json(_plain(told))),
     )
+
+
+def _plain(value: Any) -> Any:
+    """Plain values without words that could steer who reads them."""
+    value = plain_value(value)
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return without_tool_words(value) if isinstance(value, str) else value
 
 
 def _json(value: Any) -> str:

@@ -33,6 +33,8 @@ class Served:
     fixed: Collection[str] = ()
     """Chains that write their answers in a way of their own: asked to follow a system message or a
     temperature, they refuse."""
+    unfiltered: Collection[str] = ()
+    """Chains that may read what a call's `filter` does not reach: asked with one, they refuse."""
     embeddings_name: str = "embeddings"
     embeddings: Callable[[], Embeddings] | None = None
     """The embedder of now; None: there is none to ask."""
@@ -85,6 +87,18 @@ class Served:
             others = ", ".join(one for one in self.chains if one not in self.fixed)
             message = f"The model {name!r} can not follow {what}: leave it out, or ask {others}"
             raise refuse(message, param=param)
+
+    def check_filter(self, model: str, settings: Mapping[str, Any]) -> None:
+        """Make sure that a call's filter holds for all that the chain of a model's name reads.
+
+        Raises:
+            RefusedRequest: It does not.
+        """
+        name = model if model in self.chains else self.default
+        if "filter" in settings and name in self.unfiltered:
+            others = ", ".join(one for one in self.chains if one not in self.unfiltered)
+            message = f"The model {name!r} reads more than a filter reaches: ask {others}"
+            raise refuse(message, param="graft.filter")
 
     def embedder(self, model: str) -> Embeddings:
         """The embedder of a model's name.

@@ -66,6 +66,6 @@ def test_processes_at_once_keep_their_conversations_apart(uri):
     talk(uri, "1")
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda person: talk(uri, person), ("11", "12", "13")))
-    assert [said[0] for _, said, _ in found] == [
-        f"Person {person} likes {person}. [1]" for person in ("11", "12", "13")
+    assert [said for _, said, _ in found] == [
+        [f"Person {person} likes {person}. [1]", 2] for person in ("11", "12", "13")
     ]

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableLambda
@@ -63,12 +65,17 @@ async def test_the_log_is_written_ahead_and_the_disk_not_waited_for(tmp_path):
 def test_threads_that_talk_at_once_wait_for_one_another(tmp_path):
     """More writers than one connection: another process has the file open, too."""
     path = tmp_path / "chats.sqlite"
+    start = threading.Barrier(8)
     with open_sqlite_saver(path) as one, open_sqlite_saver(path) as other:
-        chats = [chat_of(one), chat_of(other)]
-        threads = [{"configurable": {"thread_id": str(n)}} for n in range(2)]
-        for chat, thread in zip(chats, threads, strict=True):
-            chat.invoke({"input": "What does person 7 like?"}, thread)
-        assert chats[0].get_state(threads[1]).values["answer"] == "Person 7 likes 7. [1]"
+
+        def talk(n):
+            start.wait(20)
+            thread = {"configurable": {"thread_id": str(n)}}
+            chat_of((one, other)[n % 2]).invoke({"input": "What does person 7 like?"}, thread)
+            return chat_of(one).get_state(thread).values["answer"]
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(talk, range(8))) == ["Person 7 likes 7. [1]"] * 8
 
 
 MANY = """

@@ -6,7 +6,13 @@ import threading
 import httpx
 import pytest
 
-from langchain_graft.server import ApiKeys, ServerSettings, check_reach, read_api_keys
+from langchain_graft.server import (
+    ApiKeys,
+    ServerSettings,
+    check_reach,
+    create_app,
+    read_api_keys,
+)
 from langchain_graft.server.rate_limit import RateLimit
 from langchain_graft.server.settings import is_loopback
 
@@ -47,6 +53,44 @@ def test_keys_come_from_a_file_or_the_environment(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="has 5 characters, 16 are needed") as failed:
         read_api_keys(path)
     assert "'short'" not in str(failed.value)
+
+
+@pytest.mark.parametrize("key", ["schlüssel-der-firma-1", f"{KEY} # somebody's"])
+def test_a_key_that_clients_send_in_other_ways_is_refused(key):
+    with pytest.raises(ValueError, match="beyond ASCII, or a blank"):
+        ApiKeys([key])
+
+
+async def status_of(app, *, client=("127.0.0.1", 1), method="POST", path=None, headers=None):
+    """Of a request from an address, by a name of this machine."""
+    transport = httpx.ASGITransport(app=app, client=client)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asks:
+        told = ASKED if method == "POST" else None
+        reply = await asks.request(
+            method, path or "/v1/chat/completions", json=told, headers=headers
+        )
+    return reply.status_code
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "status"),
+    [
+        (("127.0.0.1", 1), {}, 200),
+        (("::1", 1), {}, 200),
+        (("203.0.113.5", 1), {}, 403),
+        (("127.0.0.1", 1), {"X-Forwarded-For": "203.0.113.5"}, 403),
+        (("127.0.0.1", 1), {"Forwarded": "for=203.0.113.5"}, 403),
+    ],
+)
+async def test_without_keys_neither_others_nor_proxies_are_answered(fakes, client, headers, status):
+    app = create_app(fakes.served())
+    assert await status_of(app, client=client, headers=headers) == status
+
+
+async def test_only_a_look_at_the_health_needs_no_key(fakes):
+    app = create_app(fakes.served(), api_keys=[KEY])
+    assert await status_of(app, method="GET", path="/health") == 200
+    assert await status_of(app, method="POST", path="/health") == 401
 
 
 def test_a_key_is_known_by_its_number():

@@ -3,8 +3,10 @@
 import httpx
 import openai
 import pytest
+from langchain_core.documents import Document
 
 from langchain_graft.server import ServerSettings
+from langchain_graft.server.chain_run import plain_value
 
 ASKED = {"model": "rag", "messages": [{"role": "user", "content": "When was Apple founded?"}]}
 KEY = "a-key-of-enough-characters"
@@ -29,6 +31,18 @@ def client_of():
 @pytest.fixture
 def client(serve, client_of):
     return client_of(serve())
+
+
+def test_a_filter_is_refused_where_it_does_not_hold(serve, client_of, fakes):
+    client = client_of(serve(fakes.served(unfiltered=("rag",))))
+    with pytest.raises(openai.BadRequestError, match="reads more than a filter reaches"):
+        client.chat.completions.create(**ASKED, extra_body={"graft": {"filter": {"year": 1976}}})
+    assert client.chat.completions.create(**ASKED, extra_body={"graft": {"k": 1}}).choices
+
+
+def test_plain_values_are_those_that_json_has():
+    document = Document(id="d", page_content="t", metadata={"n": [float("nan"), 1.5]})
+    assert plain_value([document])[0]["metadata"] == {"n": [None, 1.5]}
 
 
 def test_an_answer_with_its_sources(client, fakes):
